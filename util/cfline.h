@@ -1,0 +1,31 @@
+/* util/cfline.h - logical lines, as main.cf and master.cf have them
+ * source: spec main-cf section 1: comments, continuation by leading white space, also across comments and
+ * empty lines; the line break disappears, the leading blanks of the continuation stay.
+ * The raw layout is kept (first and last physical line), so that an editor can change one entry
+ * and leave every other byte alone.
+ */
+#ifndef UTIL_CFLINE_H
+#define UTIL_CFLINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <util/buf.h>
+
+struct cfline {
+	const char *pos, *end;	/* unread text */
+	unsigned    line;	/* physical line number of pos, from 1 */
+	/* the current logical line, valid until the next cfline_next: */
+	struct buf  text;	/* without line breaks and trailing blanks */
+	unsigned    first;	/* physical line it begins on; reported in messages */
+	const char *raw, *raw_end; /* its physical lines in the text, from the first byte to after the last newline;
+				      comments and empty lines between continuation lines included */
+	bool	    orphan;	/* begins with white space though nothing can be continued: to be warned of and skipped */
+};
+
+/* cfline_init - over n bytes of text, borrowed until cfline_fini; a line longer than line_max bytes is cut there */
+void	cfline_init(struct cfline *, const char *text, size_t n, size_t line_max);
+bool	cfline_next(struct cfline *);
+void	cfline_fini(struct cfline *);
+
+#endif

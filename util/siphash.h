@@ -1,0 +1,14 @@
+/* util/siphash.h - SipHash-2-4, a keyed hash: for hash tables that strangers fill, and as a record checksum
+ * source: Aumasson and Bernstein, "SipHash: a fast short-input PRF" (2012)
+ */
+#ifndef UTIL_SIPHASH_H
+#define UTIL_SIPHASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct siphash_key { uint64_t k0, k1; };
+
+uint64_t siphash(const struct siphash_key *, const void *, size_t n);
+
+#endif
