@@ -55,7 +55,8 @@ void	ev_timer_cancel(struct ev_loop *, struct ev_timer *);
 void	ev_defer_set(struct ev_loop *, struct ev_defer *, ev_defer_fn *, void *ctx);
 void	ev_defer_cancel(struct ev_loop *, struct ev_defer *);
 /* ev_signal_set - run in the loop when the process got the signal; fn NULL restores the default action
- * one loop of a process may watch signals; registrations last until the loop is freed */
+ * one loop of a process may watch signals; registrations last until the loop is freed. Watched signals are blocked:
+ * a child that is to exec something else must unblock them (sigprocmask) first */
 void	ev_signal_set(struct ev_loop *, int signo, ev_signal_fn *, void *ctx);
 
 int64_t	ev_now_ms(const struct ev_loop *);	/* monotonic */
