@@ -11,5 +11,7 @@
 void	maillog_early(const char *progname);
 /* maillog_init - with the final names; 0, or -1 with why when maillog_file is set and cannot be used (then: syslog) */
 int	maillog_init(const char *progname, const struct params *, struct buf *why);
+/* maillog_facility - a value of syslog_facility; false when there is no such facility */
+bool	maillog_facility(const char *name, int *facility_r);
 
 #endif

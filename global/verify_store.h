@@ -1,0 +1,63 @@
+/* global/verify_store.h - address status of this host: verify(8)'s records in the shared-memory table
+ * Joins address_record (rules) and shmtab (bytes): each call is one step for all workers of the host, so of all of
+ * them one claims the probe. Holds no clock; blocks at most for a shard lock (shmtab.h).
+ * A claim carries its worker's id until the probe was submitted; if that worker is gone, the next query takes the
+ * claim over, so a killed worker's waiting probes are not lost for the probe's lifetime.
+ */
+#ifndef GLOBAL_VERIFY_STORE_H
+#define GLOBAL_VERIFY_STORE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <global/address_record.h>
+#include <util/buf.h>
+#include <util/shmtab.h>
+
+#define VERIFY_STORE_FILE "verify_cache.vouch"	/* in data_directory */
+
+struct verify_store;
+
+struct verify_store_conf {
+	struct address_rules rules;
+	bool	 smtputf8;		/* keys must be valid UTF-8 then */
+	uint64_t bytes;
+};
+
+/* verify_store_open - dirfd is data_directory; -1: private memory that no other process shares
+ * why	     on failure, one line; the store is usable all the same, in private memory, and -1 is returned
+ * returns   0, or -1: the shared file could not be had */
+int	verify_store_open(struct verify_store **, int dirfd, const struct verify_store_conf *, struct buf *why);
+void	verify_store_close(struct verify_store **);
+
+struct verify_store_answer {
+	enum verify_status status;
+	const char *text;	/* NUL-terminated, borrowed until the next call for this store */
+	bool	probe;		/* the caller has the claim now: it must submit a probe, then say submitted or release */
+	bool	adopted;	/* the claim was a dead worker's */
+	bool	unavailable;	/* not looked up: table busy, or address too long */
+	int64_t tag;		/* of the claim */
+};
+
+void	verify_store_query(struct verify_store *, const char *addr, int64_t now_s, struct verify_store_answer *);
+
+enum verify_store_update { VERIFY_STORED, VERIFY_IGNORED, VERIFY_LOST };
+/* verify_store_update - LOST: table busy, or an address that cannot be a key; text is stored as it is (sanitise first) */
+enum verify_store_update verify_store_update(struct verify_store *, const char *addr, enum verify_status,
+	    const char *text, int64_t now_s);
+/* verify_store_submitted, verify_store_release - the end of the claim `tag`: the probe is on its way, or will never be */
+void	verify_store_submitted(struct verify_store *, const char *addr, int64_t tag);
+void	verify_store_release(struct verify_store *, const char *addr, int64_t tag, int64_t now_s);
+
+/* verify_store_clean - cache cleanup of one part (0 .. parts - 1); counts are added to; -1: part busy, nothing done */
+unsigned verify_store_parts(const struct verify_store *);
+int	verify_store_clean(struct verify_store *, unsigned part, int64_t now_s, uint64_t *retained, uint64_t *dropped);
+/* verify_store_changes - a number that changes when something near addr was written (shmtab_changes) */
+uint64_t verify_store_changes(struct verify_store *, const char *addr);
+/* verify_store_check - once a second: follow a replaced file; -1 with why: private memory from now on */
+int	verify_store_check(struct verify_store *, struct buf *why);
+struct shmtab *verify_store_table(struct verify_store *);	/* for counters and statistics */
+
+#endif
