@@ -47,7 +47,7 @@ cfline_test_lines(void **state)
 		{ "longer than the limit", "123456789012345678901234567890x\nb=c\n",
 		  "1 cut [123456789012345678901234567890]0+32\n2[b=c]32+4\n" },
 		{ "continued beyond the limit", "1234567890\n 1234567890\n 1234567890\n  z\n",
-		  "1 cut [1234567890 1234567890 12345678]0+38\n" },
+		  "1 cut [1234567890 1234567890 12345678]0+39\n" },
 	};
 	struct buf got = BUF_INIT(4096);
 
