@@ -12,6 +12,10 @@
 
 struct verify_clnt;
 
+/* what is kept of one reply: longer texts are cut, longer lists are no reply */
+#define VERIFY_CLNT_STR_MAX	65536
+#define VERIFY_CLNT_LIST_MAX	(256u << 10)
+
 /* verify_clnt_new - path of the socket, absolute or relative to the working directory; nothing is opened yet */
 struct verify_clnt *verify_clnt_new(const char *path, int timeout_ms);
 void	verify_clnt_free(struct verify_clnt **);
