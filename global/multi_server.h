@@ -1,0 +1,58 @@
+/* global/multi_server.h - the skeleton of a daemon that serves many clients in one process
+ * Start-up under the child contract (spec master-child-contract), the event loop, accepting, buffers, time limits,
+ * draining and leaving are here; what a request means is the daemon's. One request at a time per client, and
+ * nothing blocks: a client that sends half a request, or takes no replies, waits alone.
+ * End of file on the status channel means reload, or that the master is gone: the worker stops accepting, serves the
+ * clients it holds until they leave, and ends. Under vouch's master it does so in place; under Postfix's it
+ * forks and the parent leaves, as that contract wants it.
+ */
+#ifndef GLOBAL_MULTI_SERVER_H
+#define GLOBAL_MULTI_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <global/main_cf.h>
+#include <global/params.h>
+#include <util/buf.h>
+#include <util/evloop.h>
+
+struct ms_client;		/* one connection */
+
+enum ms_next {
+	MS_MORE,		/* all bytes were used; read on */
+	MS_HOLD,		/* a reply is to come later: read nothing more until ms_resume; used_r tells what was used */
+	MS_CLOSE,		/* give this client up */
+};
+
+struct multi_server {
+	const char *name;	/* the program */
+	bool	    persistent;	/* max_idle and max_use do not apply */
+	/* pre_jail: parameters are known, privileges (if any) still there: open files. Bad configuration: msg_fatal. */
+	void	  (*pre_jail)(const struct params *, const struct main_cf *);
+	/* start: the loop is there, privileges are gone. Nothing was accepted yet. */
+	void	  (*start)(struct ev_loop *);
+	/* opened: a client connected; send the greeting. Returns the client's context, given to the others. */
+	void	 *(*opened)(struct ms_client *);
+	/* input: bytes arrived. Everything must be used unless the answer is MS_HOLD or MS_CLOSE. partial_r: the client
+	 * is in the middle of a request (its time is limited then, by ipc_timeout without progress). */
+	enum ms_next (*input)(struct ms_client *, void *ctx, const char *data, size_t n, size_t *used_r, bool *partial_r);
+	/* closed: the client is gone, for whatever reason; free the context */
+	void	  (*closed)(struct ms_client *, void *ctx);
+	/* drain: no new clients will come; busy: work is left that must be done before the process may end */
+	bool	  (*busy)(void);
+	/* leaving: last call before the process ends by itself */
+	void	  (*leaving)(void);
+};
+
+/* multi_server_main - the whole life of a daemon; never returns */
+void	multi_server_main(int argc, char **argv, const struct multi_server *) __attribute__((noreturn));
+
+/* ms_send - queue bytes for the client; what the socket does not take at once is kept, up to MS_OUT_MAX. A client that
+ * takes nothing for ipc_timeout, or lets more than that pile up, is closed (after the current callback). */
+#define MS_OUT_MAX	(256u << 10)
+void	ms_send(struct ms_client *, const void *, size_t n);
+/* ms_resume - the held reply was sent (ms_send): go on with the client's next request, from the loop */
+void	ms_resume(struct ms_client *);
+
+#endif
