@@ -1,0 +1,144 @@
+# tests/integration/lib.sh - what the integration tests share; sourced by each of them
+# A test has a directory of its own, $T, that goes away with everything started in it. It listens on $LO, a loopback address
+# that no other test uses (the whole of 127/8 is local), so fixed ports do no harm. Nothing is waited for with a bare sleep.
+
+set -u
+umask 022
+PATH=$PATH:/usr/sbin:/sbin
+BIN=${VOUCH_BIN:?} LIBEXEC=${VOUCH_LIBEXEC:?} TOOLS=${VOUCH_TOOLS:?}
+HERE=$(cd "$(dirname "$0")" && pwd)
+T=$(mktemp -d "${TMPDIR:-/tmp}/vouch-test.XXXXXX") || exit 1
+chmod 755 "$T"				# mail_owner must be able to pass
+LO=127.$((64 + $$ / 65536 % 64)).$(($$ / 256 % 256)).$(($$ % 256))
+
+# at_exit COMMAND - run at the end, last one first
+at_exit_commands=
+at_exit() { at_exit_commands="$1
+$at_exit_commands"; }
+lib_exit() {
+	lib_status=$?
+	trap '' TERM INT HUP
+	trap - EXIT
+	if [ $lib_status != 0 ] && [ $lib_status != 77 ]; then
+		lib_show_logs
+	fi
+	eval "$at_exit_commands"
+	rm -rf "$T"
+	exit $lib_status
+}
+trap lib_exit EXIT
+trap 'exit 143' TERM INT HUP
+
+lib_show_logs() {
+	for lib_log in "$T"/*.log "$T"/*/*.log; do
+		[ -s "$lib_log" ] || continue
+		echo "--- the end of $lib_log"
+		tail -n "${TEST_LOG_LINES:-25}" "$lib_log"
+	done
+}
+
+fail() { echo "FAIL: $*"; exit 1; }
+skip() { echo "$*"; exit 77; }
+note() { echo "$*"; }
+
+# need_root, need_postfix - what a test cannot do without
+need_root() { [ "$(id -u)" = 0 ] || skip "needs root"; }
+need_postfix() {
+	need_root
+	command -v postfix >/dev/null 2>&1 && command -v smtp-sink >/dev/null 2>&1 || skip "needs Debian's package postfix"
+	id postfix >/dev/null 2>&1 || skip "needs the user postfix"
+}
+
+# wait_for SECONDS COMMAND... - until the command succeeds; fails the test when it does not in time
+wait_for() {
+	lib_wait_s=$1
+	shift
+	try_for "$lib_wait_s" "$@" || fail "not within $lib_wait_s s: $*"
+}
+# try_for - the same, returning 1 instead
+try_for() {
+	lib_deadline=$(($(now_ms) + $1 * 1000))
+	shift
+	until "$@"; do
+		[ "$(now_ms)" -lt $lib_deadline ] || return 1
+		sleep 0.05
+	done
+}
+now_ms() { date +%s%3N; }
+
+# is FIGURE LINE - the value of FIGURE in a line of name=value
+is() { printf '%s\n' "$2" | tail -n 1 | tr ' ' '\n' | sed -n "s/^$1=//p"; }
+
+# want WHAT GOT PATTERN - a shell pattern
+want() {
+	# shellcheck disable=SC2254
+	case $2 in
+	$3)	;;
+	*)	fail "$1: got \"$2\", want \"$3\"" ;;
+	esac
+}
+
+# gone PID - it has ended
+gone() { ! kill -0 "$1" 2>/dev/null; }
+# stop_pid PID - end it, with force after 5 s
+stop_pid() {
+	kill "$1" 2>/dev/null || return 0
+	try_for 5 gone "$1" || kill -9 "$1" 2>/dev/null
+}
+
+# vload ARGUMENT... - the load generator; the line of figures is in $LOAD
+vload() {
+	LOAD=$("$TOOLS/vload" "$@")
+	lib_vload=$?
+	LOAD=$(printf '%s\n' "$LOAD" | tail -n 1)
+	return $lib_vload
+}
+# ask SOCKET ADDRESS - one query: "STATUS TEXT"
+ask() { "$TOOLS/vload" -s "$1" -A "$2" -p -t "${3:-5}" | head -n 1; }
+# answers SOCKET ADDRESS PATTERN - whether one query's answer matches; for wait_for
+answers() {
+	lib_answer=$(ask "$1" "$2")
+	# shellcheck disable=SC2254
+	case $lib_answer in
+	$3)	return 0 ;;
+	esac
+	return 1
+}
+
+# ---- a private vouch ----
+# vouch_make NAME [PARAMETER=VALUE...] - an instance in $T/NAME with a log of its own, not started
+vouch_make() {
+	lib_name=$1
+	shift
+	"$BIN/vouch" init "$T/$lib_name" >"$T/$lib_name.init" 2>&1 || fail "vouch init: $(cat "$T/$lib_name.init")"
+	vouch_set "$lib_name" maillog_file="$T/$lib_name/mail.log" maillog_file_prefixes="$T" "$@"
+}
+# vouch_set NAME PARAMETER=VALUE... - change its main.cf
+vouch_set() {
+	lib_name=$1
+	shift
+	"$BIN/vouchconf" -c "$T/$lib_name/etc" -e "$@" || fail "vouchconf -e $*"
+}
+vouch_start() {
+	at_exit "vouch_stop $1"
+	"$BIN/vouch" -c "$T/$1/etc" start >"$T/$1.start" 2>&1 || fail "vouch start: $(cat "$T/$1.start")"
+}
+vouch_stop() {
+	"$BIN/vouch" -c "$T/$1/etc" status >/dev/null 2>&1 || return 0
+	"$BIN/vouch" -c "$T/$1/etc" stop >/dev/null 2>&1 || "$BIN/vouch" -c "$T/$1/etc" abort >/dev/null 2>&1
+}
+vouch_reload() { "$BIN/vouch" -c "$T/$1/etc" reload; }
+# vouch_stat NAME COUNTER - from vouch stats; a counter of the cache file is called cache_...
+vouch_stat() { "$BIN/vouch" -c "$T/$1/etc" stats | awk -v name="$2" '$1 == name { print $2 }'; }
+# verify_socket NAME - its verify service
+verify_socket() { echo "$T/$1/queue/private/verify"; }
+
+# workers QUEUE_DIRECTORY NAME - pids of programs of this name that run in this queue directory, chrooted or not
+workers() {
+	for lib_proc in /proc/[0-9]*; do
+		[ "$(readlink "$lib_proc/cwd" 2>/dev/null)" = "$1" ] || continue
+		case $(readlink "$lib_proc/exe" 2>/dev/null) in
+		*/"$2"|*/"$2 (deleted)")	echo "${lib_proc#/proc/}" ;;
+		esac
+	done
+}
