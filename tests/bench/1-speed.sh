@@ -1,0 +1,85 @@
+# 1-speed.sh - requests per second, side by side: the floor, Postfix's verify with its in-memory map, ours
+. ../integration/lib.sh
+. ../integration/lib_postfix.sh
+. ./lib.sh
+
+K=10000					# addresses, all of them known: what is measured is the answer, not the probe
+workers=$(nproc)
+
+for w in 1 "$workers"; do
+	[ -S "$T/floor$w" ] || { "$TOOLS/echod" -s "$T/floor$w" -w "$w" & at_exit "stop_pid $!"; }
+done
+servers="floor1 floor$workers"
+
+if [ "$(id -u)" = 0 ] && command -v postfix >/dev/null 2>&1; then
+	postfix_make
+	postfix_start
+	ln -s "$PFQ/private/verify" "$T/postfix-verify"
+	servers="$servers postfix"
+fi
+for w in 1 "$workers"; do
+	vouch_make "vouch$w" verify_prefork_limit="$w"
+	vouch_start "vouch$w"
+done
+servers="$servers vouch1 vouch$workers"
+socket() {
+	case $1 in
+	floor*) echo "$T/$1" ;;
+	postfix) echo "$PFQ/private/verify" ;;
+	vouch*)	echo "$(verify_socket $1)" ;;
+	esac
+}
+servers=$(printf '%s\n' $servers | awk '!seen[$0]++')
+for s in $servers; do
+	vload -s "$(socket "$s")" -n $K -K $K -u 100 -c 4 || fail "cannot fill $s: $LOAD"
+done
+i=0
+while [ $i -lt "$ROUNDS" ]; do
+	for c in 16 100; do
+		for s in $servers; do
+			case $s in
+			floor*)	check= ;;	# one answer for all
+			*)	check=-M ;;
+			esac
+			bench_once "$s" "hit$c" "$(socket "$s")" -c $c -K $K -o uniform $check
+			bench_once "$s" "update$c" "$(socket "$s")" -c $c -K $K -u 100
+		done
+	done
+	i=$((i + 1))
+done
+
+name_of() {
+	case $1 in
+	floor1)	echo "echo floor, 1 worker" ;;
+	floor*)	echo "echo floor, ${1#floor} workers" ;;
+	postfix) echo "Postfix's verify, map in memory" ;;
+	vouch1)	echo "vouch, 1 worker" ;;
+	vouch*)	echo "vouch, ${1#vouch} workers" ;;
+	esac
+}
+for kind in hit update; do
+	for c in 16 100; do
+		case $kind in
+		hit)	what="queries answered from the cache, $c connections" ;;
+		update)	what="updates, $c connections" ;;
+		esac
+		printf '\n%-52s %10s %8s %8s\n' "$what" "per s" "p50 us" "p99 us"
+		for s in $servers; do
+			f=$kind$c.$s
+			printf '  %-50s %10.0f %8.1f %8.1f' "$(name_of "$s")" "$(median "$f" 1)" "$(median "$f" 2)" "$(median "$f" 3)"
+			case $s in
+			vouch*)	r=$(ratio "$f" "$kind$c.floor${s#vouch}")
+				printf '   %s x floor (%s)' "$r" "$(at_least "$r" 0.75)"
+				if [ -s "$FIGURES/$kind$c.postfix" ]; then
+					r=$(ratio "$f" "$kind$c.postfix")
+					printf ', %s x Postfix (%s)' "$r" "$(at_least "$r" 2.5)"
+				fi ;;
+			esac
+			echo
+		done
+	done
+done
+case $servers in
+*postfix*) ;;
+*)	skip "Postfix's verify: needs root and Debian's package postfix" ;;
+esac
