@@ -103,6 +103,14 @@ main_cf_warn(main_cf_warn_fn *warn, void *ctx, const char *fmt, ...)
 	buf_fini(&text);
 }
 
+/* main_cf_newline - between this message and the one before it, if there is one */
+static void
+main_cf_newline(struct buf *why)
+{
+	if (why->len > 0)
+		buf_addc(why, '\n');
+}
+
 /* main_cf_line - take one logical line; -1 with why */
 static int
 main_cf_line(struct main_cf *cf, struct cfline *l, main_cf_warn_fn *warn, void *ctx, struct buf *why)
@@ -112,6 +120,7 @@ main_cf_line(struct main_cf *cf, struct cfline *l, main_cf_warn_fn *warn, void *
 	const char *bad;
 
 	if (l->cut) {
+		main_cf_newline(why);
 		buf_addf(why, "%s, line %u: longer than %u bytes: \"%.*s\"", cf->path, l->first, MAIN_CF_LINE_MAX,
 		    MAIN_CF_SHOWN, buf_str(&l->text));
 		return -1;
@@ -125,6 +134,7 @@ main_cf_line(struct main_cf *cf, struct cfline *l, main_cf_warn_fn *warn, void *
 		main_cf_warn(warn, ctx, "%s, line %u: text after a null byte is ignored", cf->path, l->first);
 	text = mem_strdup(buf_str(&l->text));
 	if ((bad = main_cf_split(text, &name, &value)) != NULL) {
+		main_cf_newline(why);
 		buf_addf(why, "%s, line %u: %s: \"%.*s\"", cf->path, l->first, bad, MAIN_CF_SHOWN, text);
 		mem_free(&text);
 		return -1;
@@ -147,8 +157,9 @@ main_cf_parse(const char *file, const char *text, size_t n, main_cf_warn_fn *war
 	mem_free(&cf->path);
 	cf->path = mem_strdup(file);
 	cfline_init(&l, text, n, MAIN_CF_LINE_MAX);
-	while (ok && cfline_next(&l))
-		ok = main_cf_line(cf, &l, warn, ctx, why) == 0;
+	while (cfline_next(&l))
+		if (main_cf_line(cf, &l, warn, ctx, why) < 0)
+			ok = false;		/* and go on, so that all bad lines are named at once */
 	cfline_fini(&l);
 	if (!ok)
 		main_cf_free(&cf);

@@ -23,7 +23,8 @@ struct main_cf_entry {
 typedef void main_cf_warn_fn(void *ctx, const char *text);
 
 /* main_cf_read - read dir/main.cf; config_directory is set to dir
- * why       on failure one line: file, line, reason ("/x/main.cf, line 3: missing '=' after attribute name: ...")
+ * why       on failure one line for each bad line of the file: file, line, reason
+ *	     ("/x/main.cf, line 3: missing '=' after attribute name: ...")
  * returns   a new main_cf, or NULL
  */
 struct main_cf *main_cf_read(const char *dir, main_cf_warn_fn *, void *ctx, struct buf *why);

@@ -59,6 +59,9 @@ main_cf_test_parse(void **state)
 		{ "the same again is silent", "a1=one\na1 = one\n", "2 a1=[one]\n" },
 		{ "no =", "a=b\n\na b c\n", "E /x/main.cf, line 3: missing '=' after attribute name: \"a b c\"\n" },
 		{ "two words before =", "a b = c\n", "E /x/main.cf, line 1: missing '=' after attribute name: \"a b = c\"\n" },
+		{ "all bad lines are named", "foo\na=b\n=x\n",
+		  "E /x/main.cf, line 1: missing '=' after attribute name: \"foo\"\n"
+		  "/x/main.cf, line 3: missing attribute name: \"=x\"\n" },
 		{ "no name", "# c\n=x\n", "E /x/main.cf, line 2: missing attribute name: \"=x\"\n" },
 		{ "error in a continued line names its first", "a=b\nfoo\n bar\n# c\n  baz\n",
 		  "E /x/main.cf, line 2: missing '=' after attribute name: \"foo bar  baz\"\n" },
