@@ -30,7 +30,7 @@ int	buf_add(struct buf *, const void *, size_t n);
 int	buf_addc(struct buf *, int c);
 int	buf_adds(struct buf *, const char *);
 int	buf_addf(struct buf *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-int	buf_addv(struct buf *, const char *fmt, va_list);
+int	buf_addv(struct buf *, const char *fmt, va_list) __attribute__((format(printf, 2, 0)));
 /* buf_room - space for n more bytes, or NULL as above; write there, then buf_grew(n) */
 char	*buf_room(struct buf *, size_t n);
 void	buf_grew(struct buf *, size_t n);

@@ -28,7 +28,7 @@ extern unsigned msg_fatal_sleep;	/* seconds; daemons set 1, it bounds restart lo
 
 /* msg_vlog - the one below all the above; level is one of syslog's LOG_INFO, LOG_WARNING, LOG_ERR, LOG_CRIT
  * word is "" or "warning: " and so on */
-void	msg_vlog(int level, const char *word, const char *fmt, __builtin_va_list);
+void	msg_vlog(int level, const char *word, const char *fmt, __builtin_va_list) __attribute__((format(printf, 3, 0)));
 
 /* Sinks. Several may be on at once (a command on a terminal: syslog and stderr).
  * msg_to_stderr  lines are "PROG: word text"; tag is borrowed for good, NULL turns it off
