@@ -22,11 +22,16 @@ enum params_when { PARAM_RELOAD, PARAM_START };
 #define PARAMS_TYPE_TIME int64_t	/* milliseconds */
 #define PARAMS_TYPE_SIZE uint64_t
 
+#define PARAMS_VALUE_MAX (1u << 20)	/* bytes of one expanded value */
+
 struct params {
-#define P(kind, name, def, min, max, when, what) PARAMS_TYPE_##kind name;
+#define P(kind, name, def, min, max, when, check, what) PARAMS_TYPE_##kind name;
 #include <global/params.def>
 #undef P
 };
+
+/* params_check_fn - NULL, or what to write instead of this value (static text) */
+typedef const char *params_check_fn(const char *value);
 
 struct params_row {
 	const char *name;
@@ -34,6 +39,7 @@ struct params_row {
 	size_t	    offset;		/* in struct params */
 	const char *def, *min, *max;	/* text; min and max may be NULL */
 	enum params_when when;
+	params_check_fn *check;		/* or NULL */
 	const char *what;		/* manual text */
 };
 
@@ -41,22 +47,27 @@ extern const struct params_row params_table[];
 extern const size_t params_count;
 
 const struct params_row *params_find(const char *name);
-/* params_default - the default's text, as vouchconf -d prints it; for myhostname and mydomain what the system says */
-const char *params_default(const struct params_row *);
+/* params_default - append the default's text, as vouchconf -d prints it
+ * cf        may be NULL; myhostname and mydomain are what the system says, and what cf says about the other of the two */
+void	params_default(const struct params_row *, const struct main_cf *cf, struct buf *out);
 /* params_expand - append the expanded value of any text in this configuration: $name sees main.cf, -o, and all defaults
  * -1 with why on a macro error */
 int	params_expand(const struct main_cf *, const char *text, struct buf *out, struct buf *why);
-/* params_eval - append one parameter's expanded value as text, default included; unknown and unset: nothing appended, 0 */
+/* params_eval - append one parameter's expanded value as text, default included; unknown and unset: nothing appended, 0
+ * A myorigin that begins with / has become the first line of that file. */
 int	params_eval(const struct main_cf *, const char *name, struct buf *out, struct buf *why);
+/* params_test - whether one row has a good value; -1 with one line added to why */
+int	params_test(const struct main_cf *, const struct params_row *, struct buf *why);
 /* params_load - evaluate all rows
- * why       every bad value, one line each: "FILE, line N: parameter NAME: bad time value or unit: V" and the like,
- *	     saying what to write instead; a value that did not come from the file is named "default" or "-o"
+ * why       every bad value, one line each: "FILE, line N: parameter NAME: bad time value or unit: V; use ...";
+ *	     a value that did not come from the file is named "default" or "-o"
  * returns   a new struct params, or NULL when anything is wrong
  */
 struct params *params_load(const struct main_cf *, struct buf *why);
 void	params_free(struct params **);
 /* params_prefork - workers to start at once for a service of this name and process limit (0 = none); "verify" has its row,
- * other services NAME_prefork_limit in main.cf; -1 with why when malformed */
+ * other services NAME_prefork_limit in main.cf; -1 with why when malformed
+ * maxproc   0 or less: no limit */
 int	params_prefork(const struct main_cf *, const char *service, int maxproc, struct buf *why);
 
 #endif
