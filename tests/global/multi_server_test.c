@@ -1,0 +1,389 @@
+/* tests/global/multi_server_test.c - the worker skeleton, run as a daemon of its own: this program, executed again
+ * The daemon answers each line: "echo X" with X, "hold" after 50 ms with "held", "big" with 200 kB, "quit" by closing.
+ */
+#include <global/multi_server.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <global/master_proto.h>
+#include <tests/lib/mini_master.h>
+#include <util/mem.h>
+#include <util/sock.h>
+
+#define WAIT_MS	5000
+
+/* the daemon */
+
+static struct ev_loop *echo_loop;
+
+struct echo {
+	struct ms_client *ms;
+	struct ev_timer timer;
+	char	line[256];
+	size_t	len;
+};
+
+static void
+echo_start(struct ev_loop *loop)
+{
+	echo_loop = loop;
+}
+
+static void *
+echo_opened(struct ms_client *ms)
+{
+	struct echo *e = mem_alloc(sizeof *e);
+
+	e->ms = ms;
+	ms_send(ms, "hello\n", 6);
+	return e;
+}
+
+static void
+echo_held(void *ctx)
+{
+	struct echo *e = ctx;
+
+	ms_send(e->ms, "held\n", 5);
+	ms_resume(e->ms);
+}
+
+static enum ms_next
+echo_input(struct ms_client *ms, void *ctx, const char *data, size_t n, size_t *used, bool *partial)
+{
+	struct echo *e = ctx;
+	char   *big;
+
+	for (*used = 0; *used < n;) {
+		if (e->len == sizeof e->line)
+			return MS_CLOSE;
+		e->line[e->len++] = data[(*used)++];
+		if (e->line[e->len - 1] != '\n')
+			continue;
+		e->line[e->len - 1] = 0;
+		e->len = 0;
+		if (strncmp(e->line, "echo ", 5) == 0) {
+			ms_send(ms, e->line + 5, strlen(e->line + 5));
+			ms_send(ms, "\n", 1);
+		} else if (strcmp(e->line, "hold") == 0) {
+			ev_timer_set(echo_loop, &e->timer, 50, echo_held, e);
+			return MS_HOLD;
+		} else if (strcmp(e->line, "big") == 0) {
+			big = mem_alloc(200000);
+			memset(big, 'b', 200000);
+			ms_send(ms, big, 200000);
+			mem_free(&big);
+		} else
+			return MS_CLOSE;
+	}
+	*partial = e->len > 0;
+	return MS_MORE;
+}
+
+static void
+echo_closed(struct ms_client *ms, void *ctx)
+{
+	struct echo *e = ctx;
+
+	(void) ms;
+	ev_timer_cancel(echo_loop, &e->timer);
+	mem_free(&e);
+}
+
+static const struct multi_server echo_ops = {
+	.name = "echo", .start = echo_start, .opened = echo_opened, .input = echo_input, .closed = echo_closed,
+};
+
+/* the tests */
+
+static void
+begin(struct mini_master *m, const char *extra, bool vouch, const char *const *args)
+{
+	mini_master_init(m, extra, false);
+	m->vouch = vouch;
+	mini_master_start(m, "/proc/self/exe", args);
+}
+
+static int
+hello(struct mini_master *m)
+{
+	char	got[8];
+	int	fd = mini_master_connect(m);
+
+	assert_int_equal(test_read_some(fd, got, sizeof got, 6, WAIT_MS), 6);
+	assert_memory_equal(got, "hello\n", 6);
+	return fd;
+}
+
+static void
+say(int fd, const char *text, const char *want)
+{
+	char	got[1024];
+	size_t	n;
+
+	assert_int_equal(sock_write_all(fd, text, strlen(text), WAIT_MS), 0);
+	n = test_read_some(fd, got, sizeof got, strlen(want), WAIT_MS);
+	if (n != strlen(want) || memcmp(got, want, n) != 0)
+		fail_msg("said \"%s\", got \"%.*s\", want \"%s\"", text, (int) n, got, want);
+}
+
+static void
+closed(int fd, int within_ms)
+{
+	char	c;
+
+	if (sock_wait(fd, POLLIN, within_ms) != 1 || read(fd, &c, 1) > 0)
+		fail_msg("the connection is still open");
+	close(fd);
+}
+
+static int
+exit_status(pid_t pid)
+{
+	int	status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+static void
+test_requests(void **state)
+{
+	struct mini_master m;
+	int	fd, other;
+
+	(void) state;
+	begin(&m, "", true, NULL);
+	fd = hello(&m);
+	say(fd, "echo a\n", "a\n");
+	say(fd, "ec", "");
+	other = hello(&m);			/* half a request stops nobody else */
+	say(other, "echo b\necho c\n", "b\nc\n");
+	say(fd, "ho d\n", "d\n");
+	say(other, "hold\necho behind\n", "held\nbehind\n");	/* replies keep their order */
+	say(other, "hold\n", "held\n");
+	say(other, "quit\n", "");
+	closed(other, WAIT_MS);
+	close(fd);
+	mini_master_fini(&m);
+}
+
+/* a client that leaves while its reply is held; one that takes nothing; one that sends without end */
+static void
+test_bad_clients(void **state)
+{
+	struct mini_master m;
+	char	got[65536];
+	size_t	n, sum = 0;
+	int	fd;
+
+	(void) state;
+	begin(&m, "ipc_timeout = 1s\n", true, NULL);
+	fd = hello(&m);
+	assert_int_equal(write(fd, "hold\n", 5), 5);
+	close(fd);
+	fd = hello(&m);
+	say(fd, "big\n", "");			/* more than a socket takes at once: arrives in full */
+	while (sum < 200000 && (n = test_read_some(fd, got, sizeof got, 1, WAIT_MS)) > 0)
+		sum += n;
+	assert_int_equal(sum, 200000);
+	for (int i = 0; i < 4; i++)
+		say(fd, "big\n", "");		/* not taken: given up after ipc_timeout */
+	if (sock_wait(fd, 0, WAIT_MS) != 1)	/* hang-up is reported unasked */
+		fail_msg("a client that takes nothing is still connected");
+	close(fd);
+	fd = hello(&m);
+	say(fd, "half a request", "");
+	closed(fd, WAIT_MS);			/* after ipc_timeout */
+	fd = hello(&m);
+	memset(got, 'x', sizeof got);
+	assert_int_equal(sock_write_all(fd, got, 300, WAIT_MS), 0);
+	closed(fd, WAIT_MS);
+	fd = hello(&m);
+	assert_int_equal(write(fd, "hold\n", 5), 5);
+	while (send(fd, got, sizeof got, MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
+		;				/* ahead of a held reply: the socket fills, we are not read for ever */
+	close(fd);
+	fd = hello(&m);
+	say(fd, "echo alive\n", "alive\n");
+	close(fd);
+	mini_master_fini(&m);
+}
+
+static void
+test_status_reports(void **state)
+{
+	struct master_status st[2];
+	struct mini_master m;
+	int	fd;
+
+	(void) state;
+	begin(&m, "", true, NULL);
+	fd = hello(&m);
+	say(fd, "echo a\n", "a\n");
+	assert_int_equal(test_read_some(m.status_fd, (char *) st, sizeof st, sizeof st, WAIT_MS), sizeof st);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(st[i].pid, m.pid);
+		assert_int_equal(st[i].generation, 0115);
+		assert_int_equal(st[i].avail, i == 0 ? MASTER_STAT_TAKEN : MASTER_STAT_AVAIL);
+	}
+	close(fd);
+	mini_master_fini(&m);
+}
+
+static void
+test_drain_in_place(void **state)
+{
+	struct mini_master m;
+	pid_t	old;
+	int	fd;
+
+	(void) state;
+	begin(&m, "ipc_idle = 1s\n", true, NULL);
+	fd = hello(&m);
+	old = mini_master_reload(&m);
+	mini_master_start(&m, "/proc/self/exe", NULL);
+	say(fd, "echo still here\n", "still here\n");
+	assert_int_equal(waitpid(old, NULL, WNOHANG), 0);
+	closed(fd, WAIT_MS);			/* idle for ipc_idle */
+	assert_int_equal(exit_status(old), 0);
+	fd = hello(&m);
+	say(fd, "echo new\n", "new\n");
+	close(fd);
+	mini_master_fini(&m);
+}
+
+/* a busy client keeps a draining worker only up to the limit (VOUCH_DRAIN_MS, 3 s here) */
+static void
+test_drain_limit(void **state)
+{
+	struct mini_master m;
+	char	got[64];
+	pid_t	old;
+	int	fd, rounds;
+
+	(void) state;
+	begin(&m, "", true, NULL);
+	fd = hello(&m);
+	old = mini_master_reload(&m);
+	for (rounds = 0; rounds < 1000; rounds++) {
+		if (send(fd, "echo x\n", 7, MSG_NOSIGNAL) != 7 || test_read_some(fd, got, sizeof got, 2, WAIT_MS) != 2)
+			break;
+		poll(NULL, 0, 10);
+	}
+	assert_true(rounds > 50 && rounds < 1000);
+	assert_int_equal(exit_status(old), 0);
+	close(fd);
+	mini_master_fini(&m);
+}
+
+/* under Postfix's master the process it knows leaves at once, and its child serves the rest */
+static void
+test_drain_by_fork(void **state)
+{
+	struct mini_master m;
+	pid_t	old;
+	int	fd;
+
+	(void) state;
+	begin(&m, "ipc_idle = 1s\n", false, NULL);
+	fd = hello(&m);
+	old = mini_master_reload(&m);
+	assert_int_equal(exit_status(old), 0);
+	say(fd, "echo still here\n", "still here\n");
+	closed(fd, WAIT_MS);
+	mini_master_start(&m, "/proc/self/exe", NULL);
+	fd = hello(&m);
+	old = m.pid;
+	say(fd, "quit\n", "");
+	closed(fd, WAIT_MS);
+	mini_master_reload(&m);			/* no client: it just leaves */
+	assert_int_equal(exit_status(old), 0);
+	mini_master_fini(&m);
+}
+
+static void
+test_limits_of_life(void **state)
+{
+	static const char *const idle[] = { "-o", "max_idle=1s", NULL };
+	static const char *const use[] = { "-m", "2", NULL };
+	struct mini_master m;
+	int	fd;
+
+	(void) state;
+	begin(&m, "", true, idle);
+	fd = hello(&m);
+	say(fd, "echo a\n", "a\n");
+	close(fd);
+	assert_int_equal(exit_status(m.pid), 0);
+	m.pid = 0;
+	mini_master_fini(&m);
+	begin(&m, "", true, use);
+	for (int i = 0; i < 2; i++) {
+		fd = hello(&m);
+		say(fd, "quit\n", "");
+		closed(fd, WAIT_MS);
+	}
+	assert_int_equal(exit_status(m.pid), 0);
+	m.pid = 0;
+	mini_master_fini(&m);
+}
+
+static void
+test_bad_start(void **state)
+{
+	static const struct {
+		const char *name, *extra, *args[4];
+	} cases[] = {
+		{ "bad time", "ipc_timeout = 1 fortnight\n", { NULL } },
+		{ "bad -o", "", { "-o", "foo", NULL } },
+		{ "bad -o value", "", { "-o", "max_idle=soon", NULL } },
+		{ "bad option", "", { "-x", NULL } },
+		{ "bad transport", "", { "-t", "fifo", NULL } },
+		{ "more sockets than there are", "", { "-s", "3", NULL } },
+	};
+
+	(void) state;
+	for (size_t i = 0; i < NELEM(cases); i++) {
+		struct mini_master m;
+
+		begin(&m, cases[i].extra, true, cases[i].args);
+		if (exit_status(m.pid) != 1)
+			fail_msg("%s: exit status is not 1", cases[i].name);
+		m.pid = 0;
+		mini_master_fini(&m);
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_bad_clients),
+		cmocka_unit_test(test_status_reports),
+		cmocka_unit_test(test_drain_in_place),
+		cmocka_unit_test(test_drain_limit),
+		cmocka_unit_test(test_drain_by_fork),
+		cmocka_unit_test(test_limits_of_life),
+		cmocka_unit_test(test_bad_start),
+	};
+
+	if (getenv("GENERATION") != NULL)
+		multi_server_main(argc, argv, &echo_ops);
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
