@@ -197,7 +197,7 @@ probe_submit_fail(struct probe_submit_conn *c, const char *what)
 		    c->id[0] != 0 ? ": " : "", what, probe_submit_states[c->state], p->rcpt,
 		    (unsigned long long) ps->stat.failed_attempts);
 	probe_submit_slow(ps);
-	if (p->tries >= ps->conf.tries || ev_now_ms(ps->loop) - p->born_ms >= ps->conf.give_up_ms) {
+	if (p->tries >= ps->conf.tries) {
 		probe_submit_end(c, PROBE_GAVE_UP);
 		return;
 	}

@@ -301,6 +301,7 @@ stub_complete(struct cleanup_stub_conn *c)
 		probe = (struct cleanup_stub_probe) { c->sender, c->rcpt, c->id, c->flags, c->trace_flags, c->status,
 			c->why, &c->in };
 		s->seen(s->ctx, &probe);
+		c->status = probe.status;
 	}
 	if (s->status_ms > 0)
 		ev_timer_set(s->loop, &c->timer, s->status_ms, stub_answer, c);
@@ -352,7 +353,10 @@ stub_accept(void *ctx, int fd, unsigned events)
 		c = mem_alloc(sizeof *c);
 		c->s = s;
 		c->fd = client;
-		snprintf(c->id, sizeof c->id, "%011X", 0x9F8E7D0u + ++s->next_id);
+		if (s->queue_id != NULL)
+			snprintf(c->id, sizeof c->id, "%s", s->queue_id);
+		else
+			snprintf(c->id, sizeof c->id, "%011X", 0x9F8E7D0u + ++s->next_id);
 		buf_init(&c->in, STUB_MESSAGE_MAX);
 		buf_init(&c->out, 65536);
 		LIST_INSERT_HEAD(&s->conns, c, link);

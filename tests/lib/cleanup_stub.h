@@ -35,11 +35,11 @@ struct cleanup_stub_probe {
 	const char *queue_id;
 	uint32_t flags;
 	uint32_t trace_flags;
-	unsigned status;		/* the final status it gets, by the rules of section 5.3 or as scripted */
+	unsigned status;		/* the final status it gets, by the rules of section 5.3 or as scripted; may be changed */
 	const char *why;		/* for a status that the message brought upon itself, else NULL */
 	const struct buf *raw;		/* all bytes of the client */
 };
-typedef void cleanup_stub_fn(void *ctx, const struct cleanup_stub_probe *);
+typedef void cleanup_stub_fn(void *ctx, struct cleanup_stub_probe *);
 
 struct cleanup_stub {
 	/* the script; may be changed at any time, connections look at it when they get there */
@@ -48,6 +48,7 @@ struct cleanup_stub {
 	int64_t	 status_ms;		/* delay before the final status */
 	unsigned status;		/* final status of a good message */
 	const char *reason;		/* its text, NULL: none */
+	const char *queue_id;		/* for all messages; NULL: each its own */
 	cleanup_stub_fn *seen;		/* called for each complete message, before the status is sent; may be NULL */
 	void	*ctx;
 	/* what happened */

@@ -85,7 +85,7 @@ cleanupd_report(void *ctx)
 }
 
 static void
-cleanupd_seen(void *ctx, const struct cleanup_stub_probe *p)
+cleanupd_seen(void *ctx, struct cleanup_stub_probe *p)
 {
 	struct cleanupd *d = ctx;
 	struct cleanupd_report *rep;
