@@ -258,7 +258,7 @@ master_cf_line(struct master_cf *list, const char *file, const struct cfline *l,
 		e->line = l->first;
 		TAILQ_INSERT_TAIL(list, e, link);
 	} else
-		buf_addf(why, "%s: line %u: %s", file, l->first, buf_str(&reason));
+		buf_addf(why, "%s%s: line %u: %s", why->len > 0 ? "\n" : "", file, l->first, buf_str(&reason));
 	buf_fini(&reason);
 	return ret;
 }
@@ -272,8 +272,9 @@ master_cf_parse(struct master_cf *list, const char *file, const char *text, size
 
 	TAILQ_INIT(list);
 	cfline_init(&l, text, n, MASTER_CF_LINE_MAX);
-	while (ret == 0 && cfline_next(&l))
-		ret = master_cf_line(list, file, &l, warn, ctx, why);
+	while (cfline_next(&l))
+		if (master_cf_line(list, file, &l, warn, ctx, why) < 0)
+			ret = -1;		/* and go on, so that all bad lines are named at once */
 	cfline_fini(&l);
 	if (ret < 0)
 		master_cf_free(list);

@@ -41,7 +41,8 @@ TAILQ_HEAD(master_cf, master_cf_entry);
 typedef void master_cf_warn_fn(void *ctx, const char *text);
 
 /* master_cf_read - dir/master.cf; fills list (initialised here)
- * why       on failure: "FILE: line N: reason", reasons in Postfix's words and what to write instead
+ * why       on failure "FILE: line N: reason" for each bad entry, one a line, reasons in Postfix's words and what to
+ *	     write instead
  * returns   0 or -1; on failure the list is empty
  */
 int	master_cf_read(struct master_cf *list, const char *dir, master_cf_warn_fn *, void *ctx, struct buf *why);

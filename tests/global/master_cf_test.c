@@ -76,6 +76,9 @@ master_cf_test_parse(void **state)
 		/* refused */
 		{ "too few fields", "b unix - - - - - c\n\na unix - - - - -\n",
 		  "E /x/master.cf: line 3: missing \"command\" field; an entry has eight fields\n" },
+		{ "all bad entries are named", "a unix q - - - - c\nb unix - - - - - c\nc foo - - - - - c\n",
+		  "E /x/master.cf: line 1: field \"private\": bad value: \"q\"; use y, n, or - for the default\n"
+		  "/x/master.cf: line 3: bad transport type: \"foo\"; use inet, unix, unix-dgram, fifo or pass\n" },
 		{ "one word", "a\n", "E /x/master.cf: line 1: missing \"type\" field; an entry has eight fields\n" },
 		{ "no service", "- unix - - - - - c\n",
 		  "E /x/master.cf: line 1: field \"service\" has no default value; write one\n" },
