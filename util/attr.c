@@ -3,7 +3,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -192,10 +191,13 @@ attr_put_str(struct buf *b, const char *name, const char *value)
 void
 attr_put_uint(struct buf *b, const char *name, uint32_t value)
 {
-	char	num[16];
+	char	num[16], *p = num + sizeof num - 1;
 
-	snprintf(num, sizeof num, "%u", value);
-	attr_put_str(b, name, num);
+	*p = 0;
+	do {					/* every reply has one: not worth a formatted print */
+		*--p = (char) ('0' + value % 10);
+	} while ((value /= 10) > 0);
+	attr_put_str(b, name, p);
 }
 
 void
