@@ -5,7 +5,10 @@
  * a damaged file costs entries, never a process and never a lie. A process killed at any instruction
  * leaves a table that the others go on using, with every entry whose shmtab_modify had returned.
  * It is not a database: entries may be evicted at any time, unless pinned.
- * The layout, the locks and the recovery are described at the top of shmtab.c.
+ * Layout and recovery: shmtab_part.c; locks: shmtab_lock.h; the file: shmtab_file.h. Only shmtab.h is for callers.
+ * A table is one thread's. After fork, parent and child are one and the same for everybody else: they have one id, and it
+ * is alive until both are gone. So only one of them may go on using the table (a draining worker forks, the parent
+ * exits); a child that wants to use it beside its parent opens it again.
  */
 #ifndef UTIL_SHMTAB_H
 #define UTIL_SHMTAB_H
@@ -27,7 +30,7 @@ struct shmtab_val {
 	size_t	    len;
 	int64_t	    expire_s;	/* wall clock; after it the entry is first to be evicted; 0 = never */
 	uint32_t    mark;	/* the caller's; can be changed in place with shmtab_mark; not under the checksum */
-	bool	    pinned;	/* not evicted, whatever its age; at most half the table may be pinned, put fails with ENOSPC then */
+	bool	    pinned;	/* not evicted, whatever its age; at most half of a part may be pinned, put fails with ENOSPC then */
 };
 
 struct shmtab_stat {
@@ -36,18 +39,21 @@ struct shmtab_stat {
 	uint64_t free_bytes;	/* room for records before something must go */
 	uint64_t evicted, expired;	/* live entries that went for want of room; expired ones that went */
 	uint64_t damaged;	/* records or structures found damaged and dropped */
-	uint64_t recovered;	/* shards rebuilt because a lock's owner had died */
+	uint64_t recovered;	/* parts rebuilt because a lock's owner had died */
 	uint64_t stolen;	/* locks taken from a live owner after the time limit (a stopped process) */
-	uint64_t rebuilt;	/* 1 when this open found no usable file and made a new one */
+	uint64_t rebuilt;	/* 1 when this handle found a file that was no usable table, and put a new one in its place */
 };
 
 /* shmtab_open - attach to dirfd/name, making it when it is missing, of another version or size, or unusable
  * name      file name inside dirfd (which is duplicated and kept: re-attaching works after chroot); NULL name:
- *	     anonymous memory, shared with later forks only
- * bytes     size of the whole file, >= SHMTAB_BYTES_MIN; allocated on disk at once, so a full disk shows here
- *	     and not as a signal later. A file of another size is replaced and its entries are carried over.
- * why_r     on failure: static text; errno is set
+ *	     anonymous memory of this process
+ * bytes     size of the whole file, >= SHMTAB_BYTES_MIN, rounded down to pages; allocated on disk at once, so a full
+ *	     disk shows here and not as a signal later. A file of another size is replaced and its entries are
+ *	     carried over, the least useful ones excepted if it is smaller.
+ * why_r     static text; on failure, with errno; on success NULL, or why the table had to be left in its old size
  * returns   0 or -1. Never ends the process; a file that is not a table is replaced, *not* an error (`rebuilt`).
+ * blocks    while others make or replace the file, at most 10 s
+ * A handler for SIGBUS is installed: a file that is cut short costs its entries, and not the process.
  */
 int	shmtab_open(struct shmtab **, int dirfd, const char *name, uint64_t bytes, const char **why_r);
 /* shmtab_open_read - attach for looking only (commands): never creates, replaces or repairs; -1 when there is none */
@@ -56,8 +62,9 @@ void	shmtab_close(struct shmtab **);
 
 /* shmtab_get - copy the value for key
  * data      size bytes; at most size bytes are copied, v_r->len tells the whole length, v_r->data = data
- * returns   1 found (expired or not), 0 not found, -1 the lock could not be had in SHMTAB_LOCK_MS (errno EBUSY)
- * blocks    for the shard lock; holds it for one record copy
+ * returns   1 found (expired or not), 0 not found, -1 the lock could not be had, or the table is just being
+ *	     replaced by one of another size (errno EBUSY)
+ * blocks    for the lock of one part, held for one record copy; at most 2 * SHMTAB_LOCK_MS
  */
 int	shmtab_get(struct shmtab *, const void *key, size_t keylen, void *data, size_t size, struct shmtab_val *v_r);
 
@@ -70,6 +77,7 @@ typedef enum shmtab_act shmtab_fn(void *ctx, const struct shmtab_val *old, struc
 /* shmtab_modify - look, decide and change as one step for all processes
  * now_s     wall clock, for "expired first"
  * returns   0; or -1: EBUSY as above, EMSGSIZE, ENOSPC (too much pinned): nothing was changed
+ * blocks    as shmtab_get; with the lock held makes room for the new value, which moves other entries of the part
  */
 int	shmtab_modify(struct shmtab *, const void *key, size_t keylen, int64_t now_s, shmtab_fn *, void *ctx);
 
@@ -93,14 +101,16 @@ int	shmtab_walk(struct shmtab *, unsigned part, shmtab_keep_fn *fn, void *ctx);
 uint32_t shmtab_self(const struct shmtab *);
 bool	shmtab_alive(struct shmtab *, uint32_t id);
 
-/* shmtab_check - once a second or so: re-attach when the file was replaced or lost under us; 0, or -1 with why_r */
+/* shmtab_check - once a second or so: re-attach when the file was replaced or lost under us
+ * returns   0, or -1 with errno and why_r: then the table goes on with what it has, and the next check tries again */
 int	shmtab_check(struct shmtab *, const char **why_r);
-/* shmtab_words - SHMTAB_WORDS words shared by all: counters, stamps. Survive as the table does; believe nothing */
+/* shmtab_words - SHMTAB_WORDS words shared by all: counters, stamps. Survive as the table does; believe nothing.
+ * The pointer is valid until the next call for this table, which may have to re-attach */
 _Atomic uint64_t *shmtab_words(struct shmtab *);
 /* shmtab_changes - a number that changes whenever the part of the table that key lives in was written */
 uint64_t shmtab_changes(struct shmtab *, const void *key, size_t keylen);
 void	shmtab_stat(struct shmtab *, struct shmtab_stat *);
 
-#define SHMTAB_LOCK_MS	1000	/* longest wait for a shard lock before it is taken by force and the shard rebuilt */
+#define SHMTAB_LOCK_MS	1000	/* an owner that holds a part's lock for so long loses it, and the part is rebuilt */
 
 #endif

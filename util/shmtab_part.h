@@ -1,0 +1,113 @@
+/* util/shmtab_part.h - one part of a shared table: a lock, a ring of records, an index
+ * Records lie in the ring in the order in which they were written; an update writes a new one and kills the old. Room is
+ * made at the old end: what is dead, expired or not used lately goes, the rest moves to the young end. So the
+ * ring alone tells everything, and the index can be made again from it at any time.
+ * The layout is described in shmtab_part.c. What lies in shared memory may be anything at any time: every field is read
+ * once, and checked before it is used.
+ */
+#ifndef UTIL_SHMTAB_PART_H
+#define UTIL_SHMTAB_PART_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <util/shmtab.h>
+#include <util/shmtab_lock.h>
+#include <util/siphash.h>
+
+/* a table's geometry; follows from its size alone. Private memory */
+struct shmtab_geo {
+	uint64_t bytes;			/* of the file */
+	uint64_t part_bytes;
+	uint32_t parts;
+	uint32_t slots;			/* of the index of one part */
+	uint32_t ring_off, ring_bytes;	/* inside the part; multiples of 8 */
+	struct siphash_key key;
+};
+
+struct shmtab_rec {
+	uint64_t sum;			/* of all that follows `mark`, key and value included */
+	uint16_t kind;			/* SHMTAB_REC_*; */
+	uint8_t	 uses;			/* 0 .. SHMTAB_USES_MAX: revolutions that it survives */
+	uint8_t	 unused;
+	uint32_t mark;
+	int64_t	 expire_s;
+	uint32_t hash;
+	uint16_t key_len;		/* and SHMTAB_REC_PINNED */
+	uint16_t val_len;
+	unsigned char data[];		/* key, value, zeroes up to a multiple of 8 */
+};
+
+#define SHMTAB_REC_LIVE	  0xf7fe	/* bytes that no text has: resynchronising need not look at many false starts */
+#define SHMTAB_REC_DEAD	  0xf5fc
+#define SHMTAB_REC_PINNED 0x8000
+#define SHMTAB_USES_MAX	  3
+#define SHMTAB_REC_MAX	  (sizeof(struct shmtab_rec) + SHMTAB_KEY_MAX + SHMTAB_VAL_MAX)
+
+/* one record in private memory */
+union shmtab_copy {
+	struct shmtab_rec rec;
+	unsigned char bytes[SHMTAB_REC_MAX];
+};
+
+static inline size_t
+shmtab_rec_key_len(const struct shmtab_rec *r)
+{
+	return r->key_len & ~SHMTAB_REC_PINNED;
+}
+
+struct shmtab_part_head;	/* shared */
+
+struct shmtab_part {		/* private, made for one visit */
+	const struct shmtab_geo *geo;
+	struct shmtab_part_head *head;
+	uint64_t *slots;
+	unsigned char *ring;
+	uint32_t held;		/* the lock */
+	uint32_t first, last, wrap; /* the ring's state, checked: see shmtab_part.c */
+};
+
+/* shmtab_geo_init - the geometry of a table of so many bytes, head_bytes of which are the file's head */
+void	shmtab_geo_init(struct shmtab_geo *, uint64_t bytes, uint64_t head_bytes, const struct siphash_key *);
+/* shmtab_geo_part - the part where a key with this hash lives; the lower half of the hash is for its index */
+static inline uint32_t
+shmtab_geo_part(const struct shmtab_geo *g, uint64_t hash)
+{
+	return (uint32_t) ((hash >> 32) * g->parts >> 32);
+}
+
+/* shmtab_part_init - part n of the table whose parts begin at base */
+void	shmtab_part_init(struct shmtab_part *, const struct shmtab_geo *, unsigned char *base, uint32_t n);
+
+/* shmtab_part_prefetch - have the memory for a visit on its way while the lock is being taken */
+void	shmtab_part_prefetch(const struct shmtab_part *, uint32_t hash);
+/* shmtab_part_enter - take the lock; repairs what a dead owner left behind; 0, or -1 (EBUSY) */
+int	shmtab_part_enter(struct shmtab_part *, const struct shmtab_seat *);
+void	shmtab_part_leave(struct shmtab_part *, const struct shmtab_seat *);
+/* shmtab_part_inherited - repair the part if a process that sat in our seat before us died in it */
+void	shmtab_part_inherited(struct shmtab_part *, const struct shmtab_seat *);
+/* the retired flag: the table was replaced, nothing must be written to this part any more */
+bool	shmtab_part_retired(const struct shmtab_part *);
+void	shmtab_part_retire(struct shmtab_part *, bool);
+
+/* Inside the lock: */
+#define SHMTAB_NONE	(-1)
+/* shmtab_part_find - copy the record of a key; its slot or SHMTAB_NONE. Damage is repaired on the way */
+int64_t	shmtab_part_find(struct shmtab_part *, uint32_t hash, const void *key, size_t key_len, union shmtab_copy *);
+/* shmtab_part_used - the record in this slot, which find copied, was of use */
+void	shmtab_part_used(struct shmtab_part *, int64_t slot, union shmtab_copy *);
+void	shmtab_part_mark(struct shmtab_part *, int64_t slot, uint32_t mark);
+/* shmtab_part_put - write rec, which is complete except for kind and sum; slot as find gave it
+ * returns   0, or -1: ENOSPC, or EBUSY when the lock was taken from us; nothing changed then */
+int	shmtab_part_put(struct shmtab_part *, int64_t slot, union shmtab_copy *rec, int64_t now_s);
+/* shmtab_part_drop - 0, or -1 EBUSY likewise */
+int	shmtab_part_drop(struct shmtab_part *, int64_t slot);
+/* shmtab_part_each - every entry, in the order of writing; fn false drops it */
+typedef bool shmtab_part_fn(void *ctx, const struct shmtab_rec *);
+void	shmtab_part_each(struct shmtab_part *, shmtab_part_fn *, void *ctx, union shmtab_copy *);
+
+/* Without the lock: */
+uint64_t shmtab_part_changes(const struct shmtab_part *);
+void	shmtab_part_stat(const struct shmtab_part *, struct shmtab_stat *);	/* adds */
+
+#endif
