@@ -1,0 +1,283 @@
+/* daemons/verify/verify_request.c - one request in, one reply out
+ * source: spec verify-protocol sections 3 to 8, attribute-protocol section 3.1 (what gets no reply)
+ */
+#include "verify.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include <global/stats.h>
+#include <util/mem.h>
+#include <util/msg.h>
+#include <util/utf8.h>
+
+#define VERIFY_ATTRS_MAX	16	/* strings of full length that one request may hold: twice what it needs */
+#define VERIFY_SHOW_MAX		100	/* bytes of a peer's text in a log line */
+
+struct verify_client {
+	struct attr_in in;
+	struct verify_hold *hold;
+};
+
+/* verify_reply - the reply to a request that has no more to say than a status */
+static void
+verify_reply(struct ms_client *ms, enum verify_reply status)
+{
+	struct buf b = BUF_INIT(64);
+
+	attr_put_uint(&b, "status", (uint32_t) status);
+	attr_put_end(&b);
+	ms_send(ms, b.data, b.len);
+	buf_fini(&b);
+}
+
+/* verify_detail_code - the SMTP reply code and enhanced status code in a text, "" when there is none
+ * e.g. "host mx[192.0.2.1] said: 550 5.1.1 No such user (in reply to RCPT TO command)" -> "550 5.1.1" */
+static void
+verify_detail_code(const char *text, char *code, size_t size)
+{
+	size_t	n;
+
+	code[0] = 0;
+	for (const char *p = text; *p != 0; p += strcspn(p, " "), p += strspn(p, " ")) {
+		if (strspn(p, "0123456789") != 3 || strchr("245", p[0]) == NULL || strchr(" -", p[3]) == NULL)
+			continue;
+		n = 3;
+		if (p[3] != 0 && isdigit((unsigned char) p[4]) && p[5] == '.')
+			n = 4 + strspn(p + 4, "0123456789.");
+		if (n >= size)
+			return;
+		memcpy(code, p, n);
+		code[n] = 0;
+		if (n > 3)
+			code[3] = ' ';
+		return;
+	}
+}
+
+/* verify_detail_text - what a client may see of a result (address_verify_reason_detail); buf is used when needed */
+static const char *
+verify_detail_text(enum verify_status status, const char *text, char *buf, size_t size)
+{
+	static const char *const fixed[VERIFY_STATUSES] = {
+		[VERIFY_OK] = "Address accepts mail",
+		[VERIFY_DEFER] = "Address status is temporarily unknown",
+		[VERIFY_BOUNCE] = "Address does not accept mail",
+		[VERIFY_TODO] = VERIFY_TODO_TEXT,
+	};
+
+	switch (verify_conf.detail) {
+	case VERIFY_DETAIL_FULL:
+		return text;
+	case VERIFY_DETAIL_CODE:
+		verify_detail_code(text, buf, size);
+		return buf[0] != 0 ? buf : fixed[status];
+	case VERIFY_DETAIL_FIXED:
+		break;
+	}
+	return fixed[status];
+}
+
+bool
+verify_query_reply(struct ms_client *ms, const char *addr, bool final)
+{
+	static const enum stat_id counter[VERIFY_STATUSES] = {
+		[VERIFY_OK] = STAT_query_ok, [VERIFY_DEFER] = STAT_query_defer,
+		[VERIFY_BOUNCE] = STAT_query_bounce, [VERIFY_TODO] = STAT_query_todo,
+	};
+	static struct buf b = BUF_INIT(2 * SHMTAB_VAL_MAX);	/* kept: one reply is made at a time */
+	struct verify_store_answer ans;
+	char	code[32];
+
+	verify_store_query(verify_store, addr, ev_wall_s(verify_loop), &ans);
+	msg_debug("GOT %s status=%d text=%s", addr, ans.status, ans.text);
+	if (ans.probe) {
+		msg_debug("PROBE %s probed=%lld", addr, (long long) ans.tag);
+		if (ans.adopted)
+			stats_add(STAT_claims_adopted, 1);
+		verify_probe_start(addr, ans.tag);
+	}
+	if (ans.status == VERIFY_TODO && verify_conf.hold_ms > 0 && !final)
+		return false;
+	buf_reset(&b);
+	attr_put_uint(&b, "status", VERIFY_REPLY_OK);
+	attr_put_uint(&b, "recipient_status", ans.status);
+	attr_put_str(&b, "reason", verify_detail_text(ans.status, ans.text, code, sizeof code));
+	attr_put_end(&b);
+	ms_send(ms, b.data, b.len);
+	stats_add(STAT_queries, 1);
+	stats_add(ans.unavailable ? STAT_query_unavailable : counter[ans.status], 1);
+	return true;
+}
+
+/* the requests: each handler reads its attributes; false means malformed, the reader says how */
+
+static bool
+verify_query(struct ms_client *ms, struct verify_client *c, struct attr_reader *r)
+{
+	const char *addr = attr_str(r, "address");
+
+	if (addr == NULL)
+		return false;
+	if (!verify_query_reply(ms, addr, false))
+		verify_hold_new(&c->hold, ms, addr);
+	return true;
+}
+
+static void
+verify_update_store(const char *addr, enum verify_status status, const char *reason)
+{
+	char   *text = mem_strdup(reason), shown[VERIFY_SHOW_MAX];
+
+	utf8_sanitise(text, strlen(text), verify_conf.smtputf8);
+	switch (verify_store_update(verify_store, addr, status, text, ev_wall_s(verify_loop))) {
+	case VERIFY_STORED:
+		msg_debug("PUT %s status=%d text=%s", addr, status, text);
+		verify_hold_wake();
+		break;
+	case VERIFY_IGNORED:
+		stats_add(STAT_updates_ignored, 1);
+		break;
+	case VERIFY_LOST:
+		stats_add(STAT_updates_lost, 1);
+		msg_warn("result for %s not kept: the address is too long or not valid UTF-8, or the cache is busy",
+		    msg_clean(shown, sizeof shown, addr));
+		break;
+	}
+	mem_free(&text);
+}
+
+static bool
+verify_update(struct ms_client *ms, struct verify_client *c, struct attr_reader *r)
+{
+	const char *addr = attr_str(r, "address");
+	uint32_t status = attr_uint(r, "recipient_status");
+	const char *reason = attr_str(r, "reason");
+	char	shown[VERIFY_SHOW_MAX];
+
+	(void) c;
+	if (reason == NULL)
+		return false;
+	if (status > VERIFY_BOUNCE) {		/* TODO is no result */
+		msg_warn("bad recipient status %d for recipient %s", (int32_t) status,
+		    msg_clean(shown, sizeof shown, addr));
+		stats_add(STAT_updates_refused, 1);
+		verify_reply(ms, VERIFY_REPLY_BAD);
+		return true;
+	}
+	verify_update_store(addr, (enum verify_status) status, reason);
+	stats_add(STAT_updates, 1);
+	/* whatever became of it: any other answer would put the probe into the deferred queue */
+	verify_reply(ms, VERIFY_REPLY_OK);
+	return true;
+}
+
+static const struct verify_req {
+	const char *name;
+	bool	  (*serve)(struct ms_client *, struct verify_client *, struct attr_reader *);
+} verify_reqs[] = {
+	{ "query",  verify_query },
+	{ "update", verify_update },
+};
+
+static void
+verify_malformed(const struct attr_reader *r)
+{
+	char	shown[VERIFY_SHOW_MAX];
+
+	stats_add(STAT_malformed, 1);
+	switch (r->error) {
+	case ATTR_MISSING:
+		msg_warn("missing attribute %s in input from verify socket", r->want);
+		break;
+	case ATTR_EXTRA:
+		msg_warn("unexpected attribute %s from verify socket (expecting: %s)",
+		    msg_clean(shown, sizeof shown, r->name), r->want);
+		break;
+	case ATTR_BADNUM:
+		msg_warn("malformed numerical data from verify socket while reading input attribute value: %s",
+		    msg_clean(shown, sizeof shown, r->value));
+		break;
+	case ATTR_DIFFERS:
+	case ATTR_OK:
+		break;
+	}
+}
+
+/* verify_serve - one complete list. What cannot be understood gets no reply, as with verify(8) */
+static void
+verify_serve(struct ms_client *ms, struct verify_client *c)
+{
+	struct attr_reader r;
+	const char *name, *extra;
+	char	shown[VERIFY_SHOW_MAX];
+
+	attr_reader_init(&r, c->in.list.data, c->in.list.len, false);
+	if ((name = attr_str(&r, "request")) == NULL) {
+		verify_malformed(&r);
+		return;
+	}
+	for (size_t i = 0; i < NELEM(verify_reqs); i++) {
+		if (strcmp(name, verify_reqs[i].name) != 0)
+			continue;
+		if (!verify_reqs[i].serve(ms, c, &r))
+			verify_malformed(&r);
+		else if ((extra = attr_end(&r)) != NULL)
+			msg_warn("unexpected attribute %s from verify socket (expecting: (list terminator))",
+			    msg_clean(shown, sizeof shown, extra));
+		return;
+	}
+	stats_add(STAT_malformed, 1);
+	msg_warn("unrecognized request: \"%s\", ignored", msg_clean(shown, sizeof shown, name));
+	verify_reply(ms, VERIFY_REPLY_BAD);
+}
+
+void *
+verify_opened(struct ms_client *ms)
+{
+	static const char banner[] = "protocol\0" VERIFY_PROTOCOL_NAME "\0";	/* and the NUL that ends the list */
+	struct verify_client *c = mem_alloc(sizeof *c);
+
+	attr_in_init(&c->in, verify_conf.str_max, VERIFY_ATTRS_MAX * verify_conf.str_max);
+	stats_add(STAT_clients, 1);
+	ms_send(ms, banner, sizeof banner);
+	return c;
+}
+
+enum ms_next
+verify_input(struct ms_client *ms, void *ctx, const char *data, size_t n, size_t *used_r, bool *partial_r)
+{
+	struct verify_client *c = ctx;
+	size_t	used;
+
+	for (*used_r = 0; *used_r < n; *used_r += used)
+		switch (attr_in_feed(&c->in, data + *used_r, n - *used_r, &used)) {
+		case ATTR_IN_MORE:
+			break;
+		case ATTR_IN_DONE:
+			verify_serve(ms, c);
+			attr_in_reset(&c->in);
+			if (c->hold != NULL) {
+				*used_r += used;
+				return MS_HOLD;
+			}
+			break;
+		case ATTR_IN_FULL:
+			stats_add(STAT_malformed, 1);
+			msg_warn("request on verify socket is larger than any request may be: closing the connection");
+			return MS_CLOSE;
+		}
+	*partial_r = attr_in_partial(&c->in);
+	return MS_MORE;
+}
+
+void
+verify_closed(struct ms_client *ms, void *ctx)
+{
+	struct verify_client *c = ctx;
+
+	(void) ms;
+	verify_hold_free(&c->hold);
+	attr_in_fini(&c->in);
+	mem_free(&c);
+}
