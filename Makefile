@@ -3,8 +3,8 @@
 #   make check      run every test   make demo    a guided tour that ends by itself
 # The packages named here are Debian's.
 
-BUILD_PACKAGES = gcc make pkg-config libbsd-dev
-CHECK_PACKAGES = $(BUILD_PACKAGES) libcmocka-dev postfix mandoc
+BUILD_PACKAGES = gcc make pkg-config libbsd-dev libpq-dev
+CHECK_PACKAGES = $(BUILD_PACKAGES) libcmocka-dev postfix postgresql mandoc
 
 TARGETS = all install demo bench check-unit check-docs check-layers check-integration check-fuzz
 
@@ -32,10 +32,13 @@ need:
 	[ -n "$$missing" ] || exit 0; \
 	if [ "$$(id -u)" = 0 ]; then \
 		echo "make deps: installing$$missing"; \
+		: tests make PostgreSQL clusters of their own, the package need not; \
+		mkdir -p /etc/postgresql-common/createcluster.d; \
+		echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.d/vouch.conf; \
 		echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections 2>/dev/null; \
 		{ apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install $$missing; } \
 		    >apt.out 2>&1 || { cat apt.out; rm -f apt.out; echo "make deps: apt-get failed, see above"; exit 1; }; \
-		rm -f apt.out; \
+		rm -f apt.out /etc/postgresql-common/createcluster.d/vouch.conf; \
 	else \
 		echo "make deps: these packages are missing; as root: apt-get install$$missing"; \
 	fi
