@@ -1,0 +1,149 @@
+/* commands/vouch/stats.c - stats: the counters of this host's verify service, read from the cache file
+ * Asks no daemon: works while none runs, and costs the workers nothing.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <util/json_out.h>
+#include <util/mem.h>
+#include <util/shmtab.h>
+#include <util/sock.h>
+#include <global/stats.h>
+#include <global/verify_store.h>
+
+#include "vouch.h"
+
+static const struct stats_cache_row {
+	const char *name, *help;
+	size_t	    offset;
+	bool	    counts;		/* only grows while the cache file lasts */
+} stats_cache_table[] = {
+	{ "bytes",	   "size of the cache file",		  offsetof(struct shmtab_stat, bytes), false },
+	{ "entries",	   "entries in the cache",		  offsetof(struct shmtab_stat, entries), false },
+	{ "entry_bytes",   "bytes of their addresses and texts",  offsetof(struct shmtab_stat, key_val_bytes), false },
+	{ "free_bytes",	   "room left before an entry must go",	  offsetof(struct shmtab_stat, free_bytes), false },
+	{ "evicted",	   "live entries that went for want of room", offsetof(struct shmtab_stat, evicted), true },
+	{ "expired",	   "expired entries that went for want of room", offsetof(struct shmtab_stat, expired), true },
+	{ "damaged",	   "damaged entries dropped",		  offsetof(struct shmtab_stat, damaged), true },
+	{ "recovered",	   "parts repaired after a worker died in them", offsetof(struct shmtab_stat, recovered), true },
+	{ "stolen",	   "locks taken from a worker that stood still", offsetof(struct shmtab_stat, stolen), true },
+};
+
+enum stats_form { STATS_TEXT, STATS_JSON, STATS_PROMETHEUS };
+
+static uint64_t
+stats_cache_value(const struct shmtab_stat *st, size_t i)
+{
+	uint64_t value;
+
+	memcpy(&value, (const char *) st + stats_cache_table[i].offset, sizeof(value));
+	return value;
+}
+
+static void
+stats_metric(const char *part, const char *name, const char *help, bool counts, uint64_t value)
+{
+	const char *suffix = counts ? "_total" : "";
+
+	printf("# HELP vouch_%s_%s%s %s\n# TYPE vouch_%s_%s%s %s\nvouch_%s_%s%s %" PRIu64 "\n",
+	    part, name, suffix, help, part, name, suffix, counts ? "counter" : "gauge", part, name, suffix, value);
+}
+
+static void
+stats_print(enum stats_form form, const uint64_t *words, const struct shmtab_stat *st)
+{
+	struct buf out = BUF_INIT(64 * 1024);
+
+	switch (form) {
+	case STATS_TEXT:
+		for (int i = 0; i < STATS; i++)
+			printf("%-22s %12" PRIu64 "  %s\n", stats_table[i].name, words[i], stats_table[i].help);
+		for (size_t i = 0; i < NELEM(stats_cache_table); i++)
+			printf("cache_%-16s %12" PRIu64 "  %s\n", stats_cache_table[i].name, stats_cache_value(st, i),
+			    stats_cache_table[i].help);
+		break;
+	case STATS_JSON:
+		json_open(&out, NULL, '{');
+		json_open(&out, "verify", '{');
+		for (int i = 0; i < STATS; i++)
+			json_put_uint(&out, stats_table[i].name, words[i]);
+		json_close(&out, '}');
+		json_open(&out, "cache", '{');
+		for (size_t i = 0; i < NELEM(stats_cache_table); i++)
+			json_put_uint(&out, stats_cache_table[i].name, stats_cache_value(st, i));
+		json_close(&out, '}');
+		json_close(&out, '}');
+		printf("%s\n", buf_str(&out));
+		break;
+	case STATS_PROMETHEUS:
+		for (int i = 0; i < STATS; i++)
+			stats_metric("verify", stats_table[i].name, stats_table[i].help, true, words[i]);
+		for (size_t i = 0; i < NELEM(stats_cache_table); i++)
+			stats_metric("cache", stats_cache_table[i].name, stats_cache_table[i].help,
+			    stats_cache_table[i].counts, stats_cache_value(st, i));
+		break;
+	}
+	buf_fini(&out);
+}
+
+int
+vouch_stats(struct vouch *v)
+{
+	static const struct option longs[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ "prometheus", no_argument, NULL, 'p' },
+		{ NULL, 0, NULL, 0 },
+	};
+	enum stats_form form = STATS_TEXT;
+	struct shmtab *tab = NULL;
+	struct shmtab_stat st;
+	uint64_t words[STATS];
+	const char *why = NULL;
+	char   *dir;
+	int	c, fd = -1, ret = VOUCH_TEMPORARY;
+
+	opterr = 0;
+	while ((c = getopt_long(v->argc, v->argv, "", longs, NULL)) != -1) {
+		switch (c) {
+		case 'j':
+			form = STATS_JSON;
+			break;
+		case 'p':
+			form = STATS_PROMETHEUS;
+			break;
+		default:
+			return vouch_usage(v, "unknown option");
+		}
+	}
+	if (optind < v->argc)
+		return vouch_usage(v, "too many arguments");
+
+	if ((dir = vouch_param(v, "data_directory")) == NULL)
+		return VOUCH_TEMPORARY;
+	if ((fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) {
+		vouch_sorry("%s: %s%s", dir, strerror(errno),
+		    errno == EACCES ? ": run this as root or as the instance's owner" : "");
+		goto out;
+	}
+	if (shmtab_open_read(&tab, fd, VERIFY_STORE_FILE, &why) < 0) {
+		vouch_sorry("%s/%s: %s (%s): the cache file is made when verify starts for the first time", dir,
+		    VERIFY_STORE_FILE, why, strerror(errno));
+		goto out;
+	}
+	for (int i = 0; i < STATS; i++)
+		words[i] = atomic_load_explicit(&shmtab_words(tab)[i], memory_order_relaxed);
+	shmtab_stat(tab, &st);
+	stats_print(form, words, &st);
+	ret = VOUCH_DONE;
+out:
+	shmtab_close(&tab);
+	sock_close(&fd);
+	free(dir);
+	return ret;
+}
