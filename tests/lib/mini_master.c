@@ -32,13 +32,25 @@ mini_mkdir(const struct mini_master *m, const char *sub, uid_t owner, mode_t mod
 	mem_free(&path);
 }
 
+static void
+mini_endpoints(struct mini_master *m, const char *name)
+{
+	int	pair[2];
+
+	snprintf(m->socket, sizeof m->socket, "%s/queue/private/%s", m->dir, name);
+	if ((m->listen_fd = sock_unix_listen(m->socket, 1000, 0666)) < 0 || pipe2(m->flow, O_NONBLOCK | O_CLOEXEC) < 0 ||
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		msg_fatal("mini_master: %s", strerror(errno));
+	m->status_fd = pair[0];
+	m->child_status_fd = pair[1];
+}
+
 void
 mini_master_init(struct mini_master *m, const char *extra, bool postfix)
 {
 	struct passwd *pw = postfix && geteuid() == 0 ? getpwnam("postfix") : getpwuid(geteuid());
 	char   *path;
 	FILE   *fp;
-	int	pair[2];
 
 	memset(m, 0, sizeof *m);
 	m->vouch = !postfix;
@@ -60,12 +72,17 @@ mini_master_init(struct mini_master *m, const char *extra, bool postfix)
 	    m->dir, m->dir, pw->pw_name, m->dir, extra);
 	fclose(fp);
 	mem_free(&path);
-	snprintf(m->socket, sizeof m->socket, "%s/queue/private/verify", m->dir);
-	if ((m->listen_fd = sock_unix_listen(m->socket, 1000, 0666)) < 0 || pipe2(m->flow, O_NONBLOCK | O_CLOEXEC) < 0 ||
-	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		msg_fatal("mini_master: %s", strerror(errno));
-	m->status_fd = pair[0];
-	m->child_status_fd = pair[1];
+	mini_endpoints(m, "verify");
+}
+
+void
+mini_master_twin(struct mini_master *twin, const struct mini_master *m, const char *name)
+{
+	memset(twin, 0, sizeof *twin);
+	memcpy(twin->dir, m->dir, sizeof twin->dir);
+	twin->vouch = m->vouch;
+	twin->twin = true;
+	mini_endpoints(twin, name);
 }
 
 static void __attribute__((noreturn))
@@ -145,7 +162,7 @@ mini_master_fini(struct mini_master *m)
 	sock_close(&m->child_status_fd);
 	sock_close(&m->flow[0]);
 	sock_close(&m->flow[1]);
-	if (system(cmd) != 0)
+	if (!m->twin && system(cmd) != 0)
 		msg_warn("mini_master: %s is left behind", m->dir);
 	mem_free(&cmd);
 }

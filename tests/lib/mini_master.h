@@ -16,12 +16,15 @@ struct mini_master {
 	int	child_status_fd;
 	int	flow[2];
 	pid_t	pid;			/* 0: not running */
+	bool	twin;			/* the directory is another's */
 	bool	vouch;			/* set MASTER_DRAIN_ENV, as vouch's master does */
 };
 
 /* mini_master_init - make the directory; main.cf gets sensible settings and then extra ("a = b\nc = d\n"); mail_owner is
  * the caller, or for Postfix's daemons as root "postfix"; exits with a message when something cannot be done */
 void	mini_master_init(struct mini_master *, const char *extra, bool postfix);
+/* mini_master_twin - another listener, private/NAME, in the directories of m; end it before m, with mini_master_fini */
+void	mini_master_twin(struct mini_master *twin, const struct mini_master *m, const char *name);
 /* mini_master_start - run program as a service of this name; args: more argv elements, NULL-terminated, or NULL */
 void	mini_master_start(struct mini_master *, const char *program, const char *const *args);
 /* mini_master_reload - what a reload looks like to the child: end of file on descriptor 5; the child is forgotten */
