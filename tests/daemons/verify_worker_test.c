@@ -149,9 +149,10 @@ test_hold(void **state)
 	turn(1, WAIT_MS);
 	assert_int_equal(sock_wait(fd, POLLIN, 0), 0);	/* no reply yet */
 	update(&m, "held@test", VERIFY_BOUNCE, "no such user");
+	/* both notice, and not only when they look at all waiting queries, once a second */
+	assert_int_equal(sock_wait(fd, POLLIN, 500), 1);
 	assert_int_equal(answer(fd, text, sizeof text), VERIFY_BOUNCE);
 	assert_string_equal(text, "no such user");
-	/* the other worker noticed, and not only when it looks at all waiting queries, once a second */
 	assert_int_equal(sock_wait(other, POLLIN, 500), 1);
 	assert_int_equal(answer(other, text, sizeof text), VERIFY_BOUNCE);
 	assert_int_equal(stub.messages, 1);
