@@ -449,22 +449,21 @@ params_judge(const struct params_row *row, const char *text, struct params_value
 	return false;
 }
 
-/* params_where - begin a message: where this value was written, and its name */
+/* params_where - begin a message: where this value was written */
 static void
 params_where(const struct main_cf *cf, const char *name, struct buf *why)
 {
 	const struct main_cf_entry *e = main_cf_get(cf, name);
 
 	if (e == NULL)
-		buf_adds(why, "default");
+		buf_adds(why, "default: ");
 	else if (e->line == 0)
-		buf_adds(why, "-o");
+		buf_adds(why, "-o: ");
 	else
-		buf_addf(why, "%s, line %u", main_cf_path(cf), e->line);
-	buf_addf(why, ": parameter %s: ", name);
+		buf_addf(why, "%s, line %u: ", main_cf_path(cf), e->line);
 }
 
-/* params_value - evaluate one row; -1 with one line (and a line break, if something was there before) added to why
+/* params_value - evaluate one row; -1 with "parameter NAME: reason" added to why
  * text      gets the expanded value */
 static int
 params_value(const struct main_cf *cf, const struct params_row *row, struct buf *text, struct params_value *v_r,
@@ -479,10 +478,7 @@ params_value(const struct main_cf *cf, const struct params_row *row, struct buf 
 	ok = params_eval(cf, row->name, text, &reason) == 0;
 	ok = ok && params_judge(row, buf_str(text), v_r, &reason);
 	if (!ok) {
-		if (why->len > 0)
-			buf_addc(why, '\n');
-		params_where(cf, row->name, why);
-		buf_adds(why, buf_str(&reason));
+		buf_addf(why, "parameter %s: %s", row->name, buf_str(&reason));
 		if (written != NULL && strchr(written, '$') != NULL)
 			buf_addf(why, " (written as \"%s\")", msg_clean(shown, sizeof shown, written));
 	}
@@ -527,17 +523,24 @@ struct params *
 params_load(const struct main_cf *cf, struct buf *why)
 {
 	struct params *p = mem_alloc(sizeof *p);
-	struct buf text = BUF_INIT(PARAMS_VALUE_MAX);
+	struct buf text = BUF_INIT(PARAMS_VALUE_MAX), reason = BUF_INIT(2000);
 	struct params_value v;
 	bool	ok = true;
 
 	for (const struct params_row *row = params_table; row < params_table + params_count; row++) {
-		if (params_value(cf, row, &text, &v, why) == 0)
+		buf_reset(&reason);
+		if (params_value(cf, row, &text, &v, &reason) == 0) {
 			params_store(p, row, buf_str(&text), v);
-		else
-			ok = false;
+			continue;
+		}
+		if (!ok)
+			buf_addc(why, '\n');
+		params_where(cf, row->name, why);
+		buf_adds(why, buf_str(&reason));
+		ok = false;
 	}
 	buf_fini(&text);
+	buf_fini(&reason);
 	if (!ok)
 		params_free(&p);
 	return p;
@@ -585,7 +588,7 @@ params_prefork(const struct main_cf *cf, const char *service, int maxproc, struc
 	}
 	if (n < 0) {
 		params_where(cf, name, why);
-		buf_adds(why, buf_str(&reason));
+		buf_addf(why, "parameter %s: %s", name, buf_str(&reason));
 	} else if (maxproc > 0 && n > maxproc)
 		n = maxproc;
 	buf_fini(&text);

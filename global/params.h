@@ -56,7 +56,7 @@ int	params_expand(const struct main_cf *, const char *text, struct buf *out, str
 /* params_eval - append one parameter's expanded value as text, default included; unknown and unset: nothing appended, 0
  * A myorigin that begins with / has become the first line of that file. */
 int	params_eval(const struct main_cf *, const char *name, struct buf *out, struct buf *why);
-/* params_test - whether one row has a good value; -1 with one line added to why */
+/* params_test - whether one row has a good value; -1 with "parameter NAME: reason" added to why, not where it is written */
 int	params_test(const struct main_cf *, const struct params_row *, struct buf *why);
 /* params_load - evaluate all rows
  * why       every bad value, one line each: "FILE, line N: parameter NAME: bad time value or unit: V; use ...";

@@ -103,7 +103,7 @@ struct fileedit *
 fileedit_open(const char *path, struct buf *text, unsigned wait_ms, struct buf *why)
 {
 	struct fileedit *f = mem_alloc(sizeof *f);
-	int	got;
+	int	got, saved;
 
 	f->fd = -1;
 	if ((f->path = realpath(path, NULL)) == NULL || access(f->path, R_OK) < 0) {
@@ -126,7 +126,9 @@ fileedit_open(const char *path, struct buf *text, unsigned wait_ms, struct buf *
 	}
 	return f;
 bad:
+	saved = errno;
 	fileedit_free(&f);
+	errno = saved;
 	return NULL;
 }
 

@@ -16,7 +16,7 @@ struct fileedit;
 /* fileedit_open - lock the file and append its content to text
  * why       on failure one line: path and reason
  * blocks    while another editor has the lock, at most wait_ms
- * returns   NULL on failure */
+ * returns   NULL on failure; errno is EWOULDBLOCK if the lock could not be had in time */
 struct fileedit *fileedit_open(const char *path, struct buf *text, unsigned wait_ms, struct buf *why);
 /* fileedit_commit - put the new content in place and end the edit; -1 with why, the file is then as it was */
 int	fileedit_commit(struct fileedit **, const void *text, size_t n, struct buf *why);

@@ -371,7 +371,7 @@ params_test_all_at_once(void **state)
 	    "-o: parameter max_use: \"-1\" is too small; use 1 or more");
 	buf_reset(&why);
 	assert_int_equal(params_test(cf, params_find("max_use"), &why), -1);
-	assert_string_equal(buf_str(&why), "-o: parameter max_use: \"-1\" is too small; use 1 or more");
+	assert_string_equal(buf_str(&why), "parameter max_use: \"-1\" is too small; use 1 or more");
 	assert_int_equal(params_test(cf, params_find("ipc_ttl"), &why), 0);
 	main_cf_free(&cf);
 	buf_fini(&why);
