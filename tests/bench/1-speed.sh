@@ -26,7 +26,7 @@ socket() {
 	case $1 in
 	floor*) echo "$T/$1" ;;
 	postfix) echo "$PFQ/private/verify" ;;
-	vouch*)	echo "$(verify_socket $1)" ;;
+	vouch*)	verify_socket "$1" ;;
 	esac
 }
 servers=$(printf '%s\n' $servers | awk '!seen[$0]++')

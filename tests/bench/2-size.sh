@@ -4,7 +4,7 @@
 
 # fill NAME SIZE - every address gets a result
 fill() {
-	vload -s "$(verify_socket $1)" -n "$2" -K "$2" -u 100 -c 16 || fail "cannot fill $1: $LOAD"
+	vload -s "$(verify_socket "$1")" -n "$2" -K "$2" -u 100 -c 16 || fail "cannot fill $1: $LOAD"
 	got=$(vouch_stat "$1" cache_entries)
 	[ "$got" = "$2" ] || fail "$1: $got entries, not $2"
 }

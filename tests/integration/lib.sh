@@ -7,7 +7,7 @@ umask 022
 PATH=$PATH:/usr/sbin:/sbin
 BIN=${VOUCH_BIN:?} LIBEXEC=${VOUCH_LIBEXEC:?} TOOLS=${VOUCH_TOOLS:?}
 HERE=$(cd "$(dirname "$0")" && pwd)
-T=$(mktemp -d "${TMPDIR:-/tmp}/vouch-test.XXXXXX") || exit 1
+T=$(mktemp -d "${TMPDIR:-/tmp}/vouch-it.XXXXXXXX") || exit 1
 chmod 755 "$T"				# mail_owner must be able to pass
 LO=127.$((64 + $$ / 65536 % 64)).$(($$ / 256 % 256)).$(($$ % 256))
 
@@ -82,7 +82,7 @@ want() {
 gone() { ! kill -0 "$1" 2>/dev/null; }
 # stop_pid PID - end it, with force after 5 s
 stop_pid() {
-	kill "$1" 2>/dev/null || return 0
+	[ "$1" != 0 ] && kill "$1" 2>/dev/null || return 0
 	try_for 5 gone "$1" || kill -9 "$1" 2>/dev/null
 }
 
@@ -106,12 +106,12 @@ answers() {
 }
 
 # ---- a private vouch ----
-# vouch_make NAME [PARAMETER=VALUE...] - an instance in $T/NAME with a log of its own, not started
+# vouch_make NAME [PARAMETER=VALUE...] - an instance in $T/NAME with a log of its own, that replies at once; not started
 vouch_make() {
 	lib_name=$1
 	shift
 	"$BIN/vouch" init "$T/$lib_name" >"$T/$lib_name.init" 2>&1 || fail "vouch init: $(cat "$T/$lib_name.init")"
-	vouch_set "$lib_name" maillog_file="$T/$lib_name/mail.log" maillog_file_prefixes="$T" "$@"
+	vouch_set "$lib_name" maillog_file="$T/$lib_name/mail.log" maillog_file_prefixes="$T" address_verify_hold_time=0s "$@"
 }
 # vouch_set NAME PARAMETER=VALUE... - change its main.cf
 vouch_set() {
@@ -130,6 +130,8 @@ vouch_stop() {
 vouch_reload() { "$BIN/vouch" -c "$T/$1/etc" reload; }
 # vouch_stat NAME COUNTER - from vouch stats; a counter of the cache file is called cache_...
 vouch_stat() { "$BIN/vouch" -c "$T/$1/etc" stats | awk -v name="$2" '$1 == name { print $2 }'; }
+# counted NAME COUNTER N - a counter has reached N; for wait_for
+counted() { [ "$(vouch_stat "$1" "$2")" -ge "$3" ]; }
 # verify_socket NAME - its verify service
 verify_socket() { echo "$T/$1/queue/private/verify"; }
 
@@ -142,3 +144,23 @@ workers() {
 		esac
 	done
 }
+
+# ---- a scripted cleanup service ----
+# cleanupd_start NAME LOG OPTION... - serves public/cleanup of vouch instance NAME; probes go to $T/LOG.probes, results back to NAME
+cleanupd_start() {
+	lib_name=$1 lib_probes=$T/$2.probes
+	shift 2
+	: >"$lib_probes"
+	"$TOOLS/cleanupd" --log "$lib_probes" --verify "$(verify_socket "$lib_name")" "$@" \
+	    "$T/$lib_name/queue/public/cleanup" >"$T/cleanupd.out" 2>>"$T/cleanupd.log" &
+	CLEANUPD=$!
+	at_exit "stop_pid $CLEANUPD"
+	wait_for 5 grep -q ready "$T/cleanupd.out"
+}
+cleanupd_stop() {
+	stop_pid "$CLEANUPD"
+	wait "$CLEANUPD" 2>/dev/null
+}
+# probed LOG ADDRESS TIMES - so many probes for the address have arrived; for wait_for
+probed() { [ "$(cut -d ' ' -f 2 "$T/$1.probes" | grep -c -x -F -e "$2")" -ge "$3" ]; }
+probed_in_all() { [ "$(wc -l <"$T/$1.probes")" -ge "$2" ]; }

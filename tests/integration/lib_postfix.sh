@@ -73,22 +73,25 @@ EOM
 # postfix_set NAME=VALUE... - change main.cf; postfix_service ... - change master.cf (postconf -M, -F, -P)
 postfix_set() { postconf -c "$PF" -e "$@" && postfix_cool; }
 postfix_service() { postconf -c "$PF" "$@" && postfix_cool; }
+# postfix_verify_ours CHROOT MAXPROC - the one line of master.cf that makes our verify Postfix's
+# The command is relative to daemon_directory; an absolute path does not work there.
+postfix_verify_ours() {
+	ln -sfn "$LIBEXEC/verify" "$T/verify"
+	postfix_service -M "verify/unix=verify unix - - $1 - $2 \
+	    $(postconf -c "$PF" -xh daemon_directory | sed 's,/[^/]*,../,g')${T#/}/verify"
+}
 # Postfix waits up to two seconds for a main.cf that was changed just now
 postfix_cool() { touch -d '1 minute ago' "$PF/main.cf"; }
 postfix_start() {
 	postfix_cool
 	at_exit 'postfix_stop'
 	postfix -c "$PF" start >"$T/postfix/start.log" 2>&1 || fail "postfix start: $(cat "$T/postfix/start.log")"
+	PFPID=$(tr -d ' ' <"$PFQ/pid/master.pid")
 	wait_for 10 postfix_serves
 }
 postfix_serves() { "$TOOLS/smtpsay" "$LO" 2525 QUIT >/dev/null 2>&1; }
 postfix_reload() { postfix_cool; postfix -c "$PF" reload; }
-postfix_stop() {
-	lib_pid=$(tr -d ' ' <"$PFQ/pid/master.pid" 2>/dev/null) || return 0
-	kill -0 "$lib_pid" 2>/dev/null || return 0
-	postfix -c "$PF" stop >/dev/null 2>&1
-	try_for 5 gone "$lib_pid" || kill -9 "$lib_pid"
-}
+postfix_stop() { stop_pid "${PFPID:-0}"; }
 # postfix_queue - the files in the mail queue
 postfix_queue() { find "$PFQ/maildrop" "$PFQ/incoming" "$PFQ/active" "$PFQ/deferred" "$PFQ/hold" "$PFQ/corrupt" -type f; }
 postfix_queue_empty() { [ -z "$(postfix_queue)" ]; }

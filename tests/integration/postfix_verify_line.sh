@@ -5,13 +5,6 @@
 need_postfix
 : "${VERIFY:=vouch}"
 
-# the command is relative to daemon_directory; an absolute path does not work there
-verify_command() {
-	[ "$VERIFY" = vouch ] || { echo verify; return; }
-	ln -sfn "$LIBEXEC/verify" "$T/verify"
-	echo "$(postconf -c "$PF" -xh daemon_directory | sed 's,/[^/]*,../,g')${T#/}/verify"
-}
-
 # reload_in_use - while clients of Postfix's manners ask without pause; none may fail, or get a wrong answer
 reload_in_use() {
 	"$TOOLS/vload" -s "$PFQ/private/verify" -n 1000 -K 1000 -u 100 -A "reload$1-%@remote.test" >/dev/null || fail "cannot fill"
@@ -30,14 +23,17 @@ reload_in_use() {
 postfix_make
 for variant in "n 1" "y 4"; do
 	chroot=${variant% *} maxproc=${variant#* }
-	[ $VERIFY = vouch ] || maxproc=1
-	postfix_service -M "verify/unix=verify unix - - $chroot - $maxproc $(verify_command)"
+	if [ "$VERIFY" = vouch ]; then
+		postfix_verify_ours "$chroot" "$maxproc"
+	else
+		postfix_service -M "verify/unix=verify unix - - $chroot - 1 verify"
+	fi
 	postfix_stop
 	postfix_start
 	postfix_dialogue "$chroot$maxproc"
 	workers=$(workers "$PFQ" verify)
 	[ -n "$workers" ] || fail "no verify process in $PFQ"
-	if [ $VERIFY = vouch ]; then
+	if [ "$VERIFY" = vouch ]; then
 		exe=$(readlink "/proc/${workers%%[!0-9]*}/exe")
 		want "the program that serves" "$exe" "$(readlink -f "$LIBEXEC/verify")"
 		reload_in_use "$chroot$maxproc"
@@ -56,7 +52,7 @@ for variant in "n 1" "y 4"; do
 		wait_for 5 gone "$pid"
 	done
 	[ $(($(now_ms) - begin)) -lt 5000 ] || fail "postfix stop took $(($(now_ms) - begin)) ms"
-	if [ $VERIFY = vouch ]; then
+	if [ "$VERIFY" = vouch ]; then
 		postfix_start
 		before=$(postfix_probes)
 		postfix_ask_rows 900

@@ -2,9 +2,10 @@
  * Keeps one request open on each connection, as Postfix's clients do, and prints one line of name=value figures.
  *
  *   vload -s SOCKET [-c CONNECTIONS] [-d SECONDS | -n REQUESTS] [-A ADDRESS] [-K SIZE] [-f FIRST] [-o seq|uniform]
- *         [-u PERCENT] [-S STATUS] [-C | -M] [-R REQUESTS] [-r MS] [-t SECONDS] [-p]
+ *         [-g TIMES] [-u PERCENT] [-S STATUS] [-C | -M] [-R REQUESTS] [-r MS] [-t SECONDS] [-p]
  *   -A  the address; one % in it stands for the number, nine digits (user%@example.com)
  *   -K  numbers FIRST .. FIRST + SIZE - 1, asked in turn (seq) or at random (uniform)
+ *   -g  each number so many times before the next (seq)
  *   -u  so many requests of a hundred are updates; what they say follows from the number (-S: this status always)
  *   -C  check: an answer must be what the number's update says, or "in progress" as long as none was acknowledged here
  *   -M  check: and every number is known already, so that "in progress" is wrong
@@ -14,11 +15,12 @@
  *       connection (refused=). Without -r any of these is an error.
  *   -t  an answer must come within so many seconds (late=, an error)
  *   -p  print each answer: "status text"
- * Exit 0; 1 when there were errors or wrong answers; 2 usage.
+ * SIGTERM ends the run as its time does: open requests are waited for. Exit 0; 1 when there were errors or wrong answers; 2 usage.
  */
 #include <err.h>
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -59,13 +61,13 @@ struct vload_conn {
 
 static struct {
 	const char *path, *addr, *addr_tail;
-	unsigned conns, update_pct, reconnect_after;
+	unsigned conns, update_pct, reconnect_after, times;
 	int	 status;		/* -1: from the number */
 	double	 seconds;
 	uint64_t count, size, first;
 	bool	 uniform, check, known, retry, print;
 	uint64_t retry_ns, limit_ns;
-} vload_conf = { .conns = 1, .size = 1, .status = -1, .limit_ns = 10000000000u };
+} vload_conf = { .conns = 1, .times = 1, .size = 1, .status = -1, .limit_ns = 10000000000u };
 
 static struct {
 	uint64_t done, updates, by_status[VERIFY_STATUSES], errors, late, bad, reconnects, broken, refused, max_ns;
@@ -77,7 +79,7 @@ static struct {
 static struct vload_conn *vload_conns;
 static uint64_t vload_issued, vload_random = 88172645463325252u;
 static uint8_t *vload_acked;		/* one bit per number: an update was acknowledged */
-static bool	vload_stop;		/* no new requests */
+static volatile sig_atomic_t vload_stop; /* no new requests */
 static int	vload_ep;
 static unsigned	vload_waiting;		/* connections in state AGAIN */
 static uint64_t vload_time_ns;		/* read once for each answer, and once per turn */
@@ -161,7 +163,7 @@ vload_request(struct vload_conn *c)
 		vload_random ^= vload_random << 17;
 		c->number = vload_conf.first + vload_random % vload_conf.size;
 	} else
-		c->number = vload_conf.first + vload_issued % vload_conf.size;
+		c->number = vload_conf.first + vload_issued / vload_conf.times % vload_conf.size;
 	c->update = vload_issued * 61 % 100 < vload_conf.update_pct;	/* spread evenly; 61 and 100 are coprime */
 	vload_issued++;
 	if (c->update) {
@@ -479,10 +481,8 @@ vload_run(void)
 		vload_next(&vload_conns[i]);
 	}
 	for (;;) {
-		if (vload_time_ns >= end && !vload_stop) {
-			vload_stop = true;
-			end = vload_time_ns;
-		}
+		if (vload_time_ns >= end)
+			vload_stop = 1;
 		if (vload_time_ns >= tick || vload_waiting != 0) {
 			if (vload_tick() == 0)
 				break;
@@ -513,10 +513,17 @@ vload_run(void)
 }
 
 static void
+vload_signal(int signo)
+{
+	(void) signo;
+	vload_stop = 1;
+}
+
+static void
 vload_usage(void)
 {
 	fprintf(stderr, "usage: vload -s SOCKET [-c CONNECTIONS] [-d SECONDS | -n REQUESTS] [-A ADDRESS] [-K SIZE] [-f FIRST]\n"
-	    "             [-o seq|uniform] [-u PERCENT] [-S STATUS] [-C | -M] [-R REQUESTS] [-r MS] [-t SECONDS] [-p]\n");
+	    "             [-o seq|uniform] [-g TIMES] [-u PERCENT] [-S STATUS] [-C | -M] [-R REQUESTS] [-r MS] [-t SECONDS] [-p]\n");
 	exit(2);
 }
 
@@ -537,7 +544,7 @@ main(int argc, char **argv)
 	char	*addr = NULL, *percent;
 	int	ch;
 
-	while ((ch = getopt(argc, argv, "A:CK:MR:S:c:d:f:n:o:pr:s:t:u:")) != -1) {
+	while ((ch = getopt(argc, argv, "A:CK:MR:S:c:d:f:g:n:o:pr:s:t:u:")) != -1) {
 		switch (ch) {
 		case 'A': mem_free(&addr); addr = mem_strdup(optarg); break;
 		case 'C': vload_conf.check = true; break;
@@ -548,6 +555,7 @@ main(int argc, char **argv)
 		case 'c': vload_conf.conns = (unsigned) vload_number(optarg, 1, 10000); break;
 		case 'd': vload_conf.seconds = strtod(optarg, NULL); break;
 		case 'f': vload_conf.first = vload_number(optarg, 0, 999999999); break;
+		case 'g': vload_conf.times = (unsigned) vload_number(optarg, 1, 1000000); break;
 		case 'n': vload_conf.count = vload_number(optarg, 1, 1000000000); break;
 		case 'o': vload_conf.uniform = strcmp(optarg, "uniform") == 0; break;
 		case 'p': vload_conf.print = true; break;
@@ -576,6 +584,7 @@ main(int argc, char **argv)
 	if ((vload_ep = epoll_create1(EPOLL_CLOEXEC)) < 0)
 		err(1, "epoll_create1");
 	vload_conns = mem_array(vload_conf.conns, sizeof(*vload_conns));
+	signal(SIGTERM, vload_signal);
 	vload_run();
 	return vload_sum.errors + vload_sum.bad != 0;
 }
