@@ -180,7 +180,6 @@ verify_async_conn_done(struct verify_async_conn *c, bool more)
 	attr_in_init(&c->in, VERIFY_CLNT_STR_MAX, VERIFY_CLNT_LIST_MAX);
 	c->req = NULL;
 	va->fails = 0;
-	ev_timer_cancel(va->loop, &va->pause);
 	if (more || ev_now_ms(va->loop) - c->born_ms >= ASYNC_TTL_MS)
 		verify_async_conn_free(c);
 	else {

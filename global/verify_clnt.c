@@ -81,7 +81,7 @@ verify_clnt_get_query(const char *list, size_t n, int *reply_r, enum verify_stat
 
 	attr_reader_init(&r, list, n, true);
 	*reply_r = (int32_t) attr_uint(&r, "status");
-	if (r.error == ATTR_OK && *reply_r != VERIFY_REPLY_OK)
+	if (*reply_r != VERIFY_REPLY_OK)
 		return NULL;				/* refused: nothing else counts */
 	status = attr_uint(&r, "recipient_status");
 	*reason_r = attr_str(&r, "reason");
