@@ -85,6 +85,7 @@ void
 ev_loop_free(struct ev_loop **lp)
 {
 	struct ev_loop *l = *lp;
+	struct ev_defer *d;
 
 	if (l == NULL)
 		return;
@@ -95,6 +96,8 @@ ev_loop_free(struct ev_loop **lp)
 	close(l->epfd);
 	for (size_t i = 0; i < l->heap_n; i++)
 		l->heap[i]->pos = 0;
+	while ((d = TAILQ_FIRST(&l->defers)) != NULL)
+		ev_defer_cancel(l, d);
 	mem_free(&l->heap);
 	mem_free(lp);
 }
@@ -124,6 +127,10 @@ ev_io_set(struct ev_loop *l, struct ev_io *io, int fd, unsigned events, ev_io_fn
 {
 	struct epoll_event e = { .data.ptr = io };
 
+	if ((events & (EV_READ | EV_WRITE)) == 0) {
+		ev_io_cancel(l, io);			/* the kernel would go on reporting errors */
+		return;
+	}
 	if (io->events != 0 && (io->fd != fd || ((events | io->events) & EV_EXCLUSIVE) != 0))
 		ev_io_cancel(l, io);			/* an exclusive watch cannot be modified */
 	if (io->events != events) {

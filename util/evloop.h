@@ -44,9 +44,9 @@ struct ev_defer {
 struct ev_loop *ev_loop_new(void);
 /* ev_loop_new_fake - time stands still at wall_s until ev_fake_advance; descriptors are real */
 struct ev_loop *ev_loop_new_fake(int64_t wall_s);
-void	ev_loop_free(struct ev_loop **);	/* the structs are forgotten, descriptors stay open */
+void	ev_loop_free(struct ev_loop **);	/* timers and deferred calls become idle, descriptors stay open */
 
-/* ev_io_set - fatal when the kernel refuses a descriptor that is open (out of memory) */
+/* ev_io_set - no events: as ev_io_cancel. Fatal when the kernel refuses a descriptor that is open (out of memory) */
 void	ev_io_set(struct ev_loop *, struct ev_io *, int fd, unsigned events, ev_io_fn *, void *ctx);
 void	ev_io_cancel(struct ev_loop *, struct ev_io *);	/* call before close(fd) */
 void	ev_timer_set(struct ev_loop *, struct ev_timer *, int64_t delay_ms, ev_timer_fn *, void *ctx);
