@@ -58,14 +58,14 @@ msg_line_write(const struct msg_line_sink *s, const char *word, const char *text
 void
 msg_vlog(int level, const char *word, const char *fmt, va_list ap)
 {
-	char	text[MSG_LINE_MAX + 1];
+	char	text[MSG_LINE_MAX + 4];		/* the whole of a character that crosses the limit */
 	int	saved = errno, n;
 	static bool busy;		/* a sink that logs would come back here */
 
 	n = vsnprintf(text, sizeof text, fmt, ap);
 	if (n < 0 || busy)
 		goto out;
-	n = (size_t) n < sizeof text ? n : (int) utf8_cut(text, sizeof text - 1, sizeof text - 1);
+	n = (int) utf8_cut(text, strlen(text), MSG_LINE_MAX);
 	text[n] = 0;
 	utf8_sanitise(text, (size_t) n, true);
 	busy = true;
