@@ -1,0 +1,355 @@
+/* tests/util/msg_test.c */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <regex.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <util/mem.h>
+#include <util/msg.h>
+
+static struct fix {
+	char	dir[64], path[96];
+	unsigned lines;
+	int	level;
+	char	line[4096];
+} fix;
+
+static void
+fix_catch(void *ctx, int level, const char *line)
+{
+	struct fix *f = ctx;
+
+	f->lines++;
+	f->level = level;
+	snprintf(f->line, sizeof f->line, "%s", line);
+}
+
+static int
+fix_setup(void **state)
+{
+	(void) state;
+	memset(&fix, 0, sizeof fix);
+	strcpy(fix.dir, "/tmp/vouch-test.XXXXXX");
+	if (mkdtemp(fix.dir) == NULL)
+		return -1;
+	snprintf(fix.path, sizeof fix.path, "%s/log", fix.dir);
+	return 0;
+}
+
+static int
+fix_teardown(void **state)
+{
+	(void) state;
+	msg_catch(NULL, NULL);
+	msg_to_file(NULL, NULL, NULL, 0);
+	msg_to_dgram(NULL, NULL, NULL);
+	msg_to_syslog(NULL, 0);
+	msg_to_stderr("vouch");
+	msg_verbose = 0;
+	unlink(fix.path);
+	return rmdir(fix.dir);
+}
+
+static void
+test_levels(void **state)
+{
+	(void) state;
+	msg_catch(fix_catch, &fix);
+	msg_info("a %d", 1);
+	assert_string_equal(fix.line, "a 1");
+	assert_int_equal(fix.level, LOG_INFO);
+	msg_warn("b %s", "x");
+	assert_string_equal(fix.line, "warning: b x");
+	assert_int_equal(fix.level, LOG_WARNING);
+	msg_error("c");
+	assert_string_equal(fix.line, "error: c");
+	assert_int_equal(fix.level, LOG_ERR);
+	assert_int_equal(fix.lines, 3);
+	msg_debug("d");
+	assert_int_equal(fix.lines, 3);
+	msg_verbose = 1;
+	msg_debug("d");
+	assert_string_equal(fix.line, "d");
+	assert_int_equal(fix.level, LOG_INFO);
+}
+
+/* one line, printable, whatever is in it: spec logging 1 */
+static void
+test_text(void **state)
+{
+	static const struct {
+		const char *in, *want;
+	} cases[] = {
+		{ "two\nlines\r", "two?lines?" },
+		{ "tab\tand \xc3\xa9", "tab?and \xc3\xa9" },
+		{ "bad \xe9 and \x1b[31m", "bad ? and ?[31m" },
+		{ "%s %n %d", "%s %n %d" },
+		{ "", "" },
+	};
+
+	(void) state;
+	msg_catch(fix_catch, &fix);
+	for (size_t i = 0; i < NELEM(cases); i++) {
+		msg_info("%s", cases[i].in);
+		if (strcmp(fix.line, cases[i].want) != 0)
+			fail_msg("row %zu: got \"%s\"", i, fix.line);
+	}
+}
+
+/* cut at 2000 bytes, not in the middle of a character */
+static void
+test_cut(void **state)
+{
+	char	text[3000];
+
+	(void) state;
+	msg_catch(fix_catch, &fix);
+	for (int lead = 0; lead < 4; lead++) {
+		size_t	n = (size_t) lead;
+
+		memset(text, 'x', n);
+		for (; n < 2500; n += 2)
+			memcpy(text + n, "\xc3\xa9", 2);
+		text[n] = 0;
+		msg_info("%s", text);
+		if (strlen(fix.line) < 1999 || strlen(fix.line) > 2000 || strchr(fix.line, '?') != NULL ||
+		    strncmp(fix.line, text, strlen(fix.line)) != 0)
+			fail_msg("lead %d: %zu bytes, end %s", lead, strlen(fix.line), fix.line + strlen(fix.line) - 4);
+	}
+	memset(text, 'x', sizeof text - 1);
+	text[2000] = 0;
+	msg_info("%s", text);
+	assert_int_equal(strlen(fix.line), 2000);
+}
+
+static void
+test_errno(void **state)
+{
+	(void) state;
+	msg_catch(fix_catch, &fix);
+	errno = EXDEV;
+	msg_info("x");
+	assert_int_equal(errno, EXDEV);
+	msg_catch(NULL, NULL);
+	msg_to_stderr(NULL);
+	msg_to_file("/dev/full", "h", "t", 0600);
+	errno = EXDEV;
+	msg_info("a disk without room is nobody's end");
+	assert_int_equal(errno, EXDEV);
+}
+
+/* fix_read - the whole log file */
+static const char *
+fix_read(char *buf, size_t size)
+{
+	int	fd = open(fix.path, O_RDONLY);
+	ssize_t n = read(fd, buf, size - 1);
+
+	assert_true(n >= 0);
+	buf[n] = 0;
+	close(fd);
+	return buf;
+}
+
+static void
+fix_match(const char *text, const char *pattern)
+{
+	regex_t re;
+
+	assert_int_equal(regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB), 0);
+	if (regexec(&re, text, 0, NULL, 0) != 0)
+		fail_msg("got: %s\nwant: %s", text, pattern);
+	regfree(&re);
+}
+
+static void
+test_file(void **state)
+{
+	char	buf[8000];
+	struct stat st;
+	mode_t	mask = umask(0);
+
+	(void) state;
+	msg_to_stderr(NULL);
+	assert_int_equal(msg_to_file(fix.path, "mx2.example.org", "postfix/verify", 0640), 0);
+	umask(mask);
+	msg_info("one");
+	msg_warn("two");
+	fix_match(fix_read(buf, sizeof buf), "^[A-Z][a-z]{2} [0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2} mx2 "
+	    "postfix/verify\\[[0-9]+\\]: one\n[^\n]*\\]: warning: two\n$");
+	assert_int_equal(stat(fix.path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0640);
+	/* a sink that cannot be opened leaves the old one in force */
+	assert_int_equal(msg_to_file("/nonexistent/log", "h", "t", 0600), -1);
+	assert_int_equal(errno, ENOENT);
+	msg_info("three");
+	fix_match(fix_read(buf, sizeof buf), "mx2 postfix/verify\\[[0-9]+\\]: three\n$");
+	/* appended to, not emptied */
+	assert_int_equal(msg_to_file(fix.path, "other", "t", 0600), 0);
+	msg_info("four");
+	fix_match(fix_read(buf, sizeof buf), "one\n(.*\n)*[^\n]* other t\\[[0-9]+\\]: four\n$");
+	msg_to_file(NULL, NULL, NULL, 0);
+	msg_info("five");
+	assert_null(strstr(fix_read(buf, sizeof buf), "five"));
+}
+
+static void
+test_dgram(void **state)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0), got = 0;
+	char	buf[4096], longest[200];
+	ssize_t n;
+
+	(void) state;
+	msg_to_stderr(NULL);
+	assert_int_equal(msg_to_dgram(fix.path, "h", "t"), -1);
+	assert_int_equal(errno, ENOENT);
+	memset(longest, 'x', sizeof longest - 1);
+	longest[sizeof longest - 1] = 0;
+	assert_int_equal(msg_to_dgram(longest, "h", "t"), -1);
+	assert_int_equal(errno, ENAMETOOLONG);
+	strcpy(sun.sun_path, fix.path);
+	assert_int_equal(bind(fd, (struct sockaddr *) &sun, sizeof sun), 0);
+	assert_int_equal(msg_to_dgram(fix.path, "mx2.example.org", "postfix/verify"), 0);
+	msg_warn("x");
+	n = recv(fd, buf, sizeof buf - 1, 0);
+	assert_true(n > 0);
+	buf[n] = 0;
+	fix_match(buf, "^[A-Z][a-z]{2} [0-9]{2} [0-9:]{8} mx2 postfix/verify\\[[0-9]+\\]: warning: x$");
+	/* nobody reads: lines are lost, we are not held up */
+	for (int i = 0; i < 5000; i++)
+		msg_info("line %d", i);
+	while (recv(fd, buf, sizeof buf, 0) > 0)
+		got++;
+	assert_true(got > 0 && got < 5000);
+	close(fd);
+	msg_info("nobody there at all");
+}
+
+static void
+test_stderr(void **state)
+{
+	int	saved = dup(2), fd = open(fix.path, O_CREAT | O_RDWR, 0600);
+	char	buf[1000];
+
+	(void) state;
+	dup2(fd, 2);
+	msg_to_stderr("vouch query");
+	msg_warn("x");
+	msg_to_stderr(NULL);
+	msg_warn("y");
+	dup2(saved, 2);
+	close(saved);
+	close(fd);
+	assert_string_equal(fix_read(buf, sizeof buf), "vouch query: warning: x\n");
+}
+
+/* how the two that do not return end */
+static void
+test_ends(void **state)
+{
+	static const struct {
+		int	status;			/* of msg_fatal; 0: msg_panic */
+		const char *want;
+	} cases[] = { { 1, "t: fatal: x 7\n" }, { 75, "t: fatal: x 7\n" }, { 0, "t: panic: x 7\n" } };
+	char	buf[1000];
+	int	wait_status;
+	pid_t	pid;
+
+	(void) state;
+	for (size_t i = 0; i < NELEM(cases); i++) {
+		if ((pid = fork()) == 0) {
+			int	fd = open(fix.path, O_CREAT | O_TRUNC | O_RDWR, 0600);
+
+			dup2(fd, 2);
+			msg_to_stderr("t");
+			signal(SIGABRT, SIG_DFL);
+			if (cases[i].status == 0)
+				msg_panic("x %d", 7);
+			if (cases[i].status != 1)
+				msg_fatal_status = cases[i].status;
+			msg_fatal("x %d", 7);
+		}
+		waitpid(pid, &wait_status, 0);
+		if (cases[i].status != 0 ? !WIFEXITED(wait_status) || WEXITSTATUS(wait_status) != cases[i].status :
+		    !WIFSIGNALED(wait_status) || WTERMSIG(wait_status) != SIGABRT)
+			fail_msg("row %zu: wait status %#x", i, wait_status);
+		assert_string_equal(fix_read(buf, sizeof buf), cases[i].want);
+	}
+}
+
+static void
+test_clean(void **state)
+{
+	static const struct {
+		const char *in;
+		size_t	size;
+		const char *want;
+	} cases[] = {
+		{ "abc", 10, "abc" }, { "abc", 4, "abc" }, { "abc", 3, "ab" }, { "abc", 1, "" },
+		{ "a\nb\x7f\xc3\xa9", 10, "a?b???" }, { "", 5, "" },
+	};
+	char	buf[16];
+
+	(void) state;
+	for (size_t i = 0; i < NELEM(cases); i++) {
+		memset(buf, 'Z', sizeof buf);
+		if (msg_clean(buf, cases[i].size, cases[i].in) != buf || strcmp(buf, cases[i].want) != 0 ||
+		    buf[cases[i].size] != 'Z')
+			fail_msg("row %zu: got \"%s\"", i, buf);
+	}
+}
+
+static void
+test_rate(void **state)
+{
+	long long last = 0, other = 0;
+	int	n = 0;
+
+	(void) state;
+	for (int i = 0; i < 1000; i++)
+		n += msg_rate(&last, 3600000);
+	assert_int_equal(n, 1);
+	assert_true(msg_rate(&other, 3600000));		/* each place counts for itself */
+	assert_true(msg_rate(&last, 0));
+	last -= 3600000;				/* an hour later */
+	assert_true(msg_rate(&last, 3600000));
+	assert_false(msg_rate(&last, 3600000));
+}
+
+int
+main(void)
+{
+#define T(name)	cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_levels),
+		T(test_text),
+		T(test_cut),
+		T(test_errno),
+		T(test_file),
+		T(test_dgram),
+		T(test_stderr),
+		T(test_ends),
+		T(test_clean),
+		T(test_rate),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
