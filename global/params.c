@@ -204,13 +204,14 @@ static void
 params_domain(struct params_scope *scope, struct buf *out)
 {
 	struct buf host = BUF_INIT(PARAMS_VALUE_MAX);
+	bool	before = scope->in_hostname;
 	const char *dot;
 
 	if (!params_part(scope, "myhostname", &host)) {
 		buf_reset(&host);
 		scope->in_hostname = true;
 		params_hostname(scope, &host);
-		scope->in_hostname = false;
+		scope->in_hostname = before;
 	}
 	dot = strchr(buf_str(&host), '.');
 	buf_adds(out, dot != NULL && dot[1] != 0 ? dot + 1 : "localdomain");

@@ -119,7 +119,7 @@ params_test_hostname(void **state)
 {
 	static const char *const circles[] = {
 		"mydomain = $myhostname\n", "myhostname = mx.$mydomain\n", "myorigin = $mydomain\nmydomain = $myorigin\n",
-		"mydomain = $myhostname\nmyhostname = $mydomain\n",
+		"mydomain = $myhostname\nmyhostname = $mydomain\n", "myhostname = h.$mydomain.$mydomain.$mydomain\n",
 	};
 	struct buf out = BUF_INIT(1000), why = BUF_INIT(10000);
 	struct main_cf *cf;
