@@ -25,7 +25,6 @@
 #include <util/units.h>
 
 #define MS_READ_SIZE	 (64u << 10)	/* one read: many requests of a client that sends ahead */
-#define MS_ACCEPT_TURN	 8		/* connections taken in one go; other workers may want some */
 #define MS_CROWDED	 32		/* clients from which on we report "taken": time for another worker */
 #define MS_PAUSE_MS	 200		/* no accepting for so long when descriptors run out */
 #define MS_DRAIN_TICK_MS 250		/* how often a draining worker looks for idle clients */
@@ -375,29 +374,30 @@ ms_accept(void *ctx, int listen_fd, unsigned events)
 
 	(void) ctx;
 	(void) events;
-	for (int i = 0; i < MS_ACCEPT_TURN; i++) {
-		if ((fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) < 0) {
-			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-				msg_warn("accept: %s: no new clients for %d ms", strerror(errno), MS_PAUSE_MS);
-				ms_listen(false);
-				ev_timer_set(ms.loop, &ms.pause, MS_PAUSE_MS, ms_pause_end, NULL);
-			}
-			return;		/* anything else: another worker was faster, or the peer has left */
+	if ((fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+			msg_warn("accept: %s: no new clients for %d ms", strerror(errno), MS_PAUSE_MS);
+			ms_listen(false);
+			ev_timer_set(ms.loop, &ms.pause, MS_PAUSE_MS, ms_pause_end, NULL);
 		}
-		c = mem_alloc(sizeof *c);
-		c->fd = fd;
-		c->active_ms = ev_now_ms(ms.loop);
-		buf_init(&c->in, MS_READ_SIZE);
-		buf_init(&c->out, MS_OUT_MAX);
-		TAILQ_INSERT_TAIL(&ms.clients, c, link);
-		ms.clients_n++;
-		ev_timer_cancel(ms.loop, &ms.idle);
-		c->ctx = ms.ops->opened(c);
-		if (c->broken)
-			ms_client_close(c);
-		else
-			ms_client_watch(c);
+		return;		/* anything else: another worker was faster, or the peer has left */
 	}
+	/* one connection, then to the end of the queue: the kernel wakes the worker that has waited longest, so
+	 * the next one is another's */
+	ms_listen(true);
+	c = mem_alloc(sizeof *c);
+	c->fd = fd;
+	c->active_ms = ev_now_ms(ms.loop);
+	buf_init(&c->in, MS_READ_SIZE);
+	buf_init(&c->out, MS_OUT_MAX);
+	TAILQ_INSERT_TAIL(&ms.clients, c, link);
+	ms.clients_n++;
+	ev_timer_cancel(ms.loop, &ms.idle);
+	c->ctx = ms.ops->opened(c);
+	if (c->broken)
+		ms_client_close(c);
+	else
+		ms_client_watch(c);
 	ms_report_crowd();
 }
 

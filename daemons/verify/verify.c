@@ -112,6 +112,7 @@ verify_house(void *ctx)
 		msg_warn("%s: the cache is not shared with other workers until this is mended", buf_str(&why));
 	buf_fini(&why);
 	verify_clean_if_due();
+	verify_probe_count();
 	stats_flush(shmtab_words(verify_store_table(verify_store)));
 	ev_timer_set(verify_loop, &verify_house_timer, VERIFY_HOUSE_MS, verify_house, NULL);
 }

@@ -45,5 +45,6 @@ void	verify_hold_wake(void);				/* look at the waiting queries soon: a result ca
 void	verify_probe_init(const struct params *);
 void	verify_probe_start(const char *addr, int64_t tag); /* we have the claim: submit, or release it */
 bool	verify_probe_busy(void);
+void	verify_probe_count(void);	/* hand failed attempts over to the counters */
 
 #endif

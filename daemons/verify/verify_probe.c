@@ -44,6 +44,17 @@ verify_probe_start(const char *addr, int64_t tag)
 	verify_store_release(verify_store, addr, tag, ev_wall_s(verify_loop));
 }
 
+void
+verify_probe_count(void)
+{
+	static uint64_t counted;
+	struct probe_submit_stat st;
+
+	probe_submit_stat(verify_submit, &st);
+	stats_add(STAT_submission_failures, st.failed_attempts - counted);
+	counted = st.failed_attempts;
+}
+
 bool
 verify_probe_busy(void)
 {
