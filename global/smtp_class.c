@@ -228,15 +228,17 @@ static const char *const smtp_cat_names[] = {
 };
 
 static const struct {
-	const char *name, *command;
+	const char *name, *command, *doing;
 } smtp_ats[] = {
-	[SMTP_AT_BANNER] = { "banner", "initial server greeting" },
-	[SMTP_AT_EHLO] = { "EHLO", "EHLO" },
-	[SMTP_AT_HELO] = { "HELO", "HELO" },
-	[SMTP_AT_STARTTLS] = { "STARTTLS", "STARTTLS" },
-	[SMTP_AT_MAIL] = { "MAIL", "MAIL FROM" },
-	[SMTP_AT_RCPT] = { "RCPT", "RCPT TO" },
-	[SMTP_AT_DATA] = { "DATA", "DATA" },
+	[SMTP_AT_BANNER] = { "banner", "initial server greeting", "receiving the initial server greeting" },
+	[SMTP_AT_EHLO] = { "EHLO", "EHLO", "performing the EHLO handshake" },
+	[SMTP_AT_HELO] = { "HELO", "HELO", "performing the HELO handshake" },
+	[SMTP_AT_STARTTLS] = { "STARTTLS", "STARTTLS", "performing the STARTTLS handshake" },
+	[SMTP_AT_MAIL] = { "MAIL", "MAIL FROM", "sending MAIL FROM" },
+	[SMTP_AT_RCPT] = { "RCPT", "RCPT TO", "sending RCPT TO" },
+	[SMTP_AT_DATA] = { "DATA", "DATA", "sending DATA command" },
+	[SMTP_AT_RSET] = { "RSET", "RSET", "sending RSET" },
+	[SMTP_AT_QUIT] = { "QUIT", "QUIT", "sending QUIT command" },
 };
 static_assert(NELEM(smtp_ats) == SMTP_ATS, "each place has a name");
 
@@ -256,6 +258,12 @@ const char *
 smtp_at_command(enum smtp_at at)
 {
 	return smtp_ats[at].command;
+}
+
+const char *
+smtp_at_while(enum smtp_at at)
+{
+	return smtp_ats[at].doing;
 }
 
 /* smtp_class_names - the token is a URL, an address or a host's name: it may say anything */
@@ -489,7 +497,7 @@ smtp_rules_row(struct smtp_rule *row, char *line)
 	if (strcmp(field[1], "*") == 0)
 		row->at = AT_ANY;
 	for (size_t i = 0; i < SMTP_ATS; i++)
-		if (strcasecmp(field[1], smtp_ats[i].name) == 0)
+		if (i <= SMTP_AT_DATA && strcasecmp(field[1], smtp_ats[i].name) == 0)
 			row->at = 1u << i;
 	if (row->at == 0)
 		return "unknown stage: use banner, EHLO, HELO, STARTTLS, MAIL, RCPT, DATA or *";

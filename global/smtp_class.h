@@ -12,8 +12,9 @@
 #include <global/smtp_reply.h>
 #include <global/verify_proto.h>
 
-enum smtp_at { SMTP_AT_BANNER, SMTP_AT_EHLO, SMTP_AT_HELO, SMTP_AT_STARTTLS, SMTP_AT_MAIL, SMTP_AT_RCPT, SMTP_AT_DATA };
-enum { SMTP_ATS = SMTP_AT_DATA + 1 };
+enum smtp_at { SMTP_AT_BANNER, SMTP_AT_EHLO, SMTP_AT_HELO, SMTP_AT_STARTTLS, SMTP_AT_MAIL, SMTP_AT_RCPT, SMTP_AT_DATA,
+	SMTP_AT_RSET, SMTP_AT_QUIT };
+enum { SMTP_ATS = SMTP_AT_QUIT + 1 };
 
 /* what kind of answer: for logs, counters and manners */
 #define SMTP_CATS(X) \
@@ -90,5 +91,6 @@ void	smtp_rules_free(struct smtp_rules **);
 
 const char *smtp_at_name(enum smtp_at);			/* "RCPT" */
 const char *smtp_at_command(enum smtp_at);		/* "RCPT TO", as in "(in reply to RCPT TO command)" */
+const char *smtp_at_while(enum smtp_at);		/* "sending RCPT TO", as in "lost connection while ..." */
 
 #endif
