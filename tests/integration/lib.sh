@@ -30,7 +30,7 @@ trap lib_exit EXIT
 trap 'exit 143' TERM INT HUP
 
 lib_show_logs() {
-	for lib_log in "$T"/*.log "$T"/*/*.log; do
+	for lib_log in "$T"/*.log "$T"/*/*.log "$T"/*/log/*.log; do
 		[ -s "$lib_log" ] || continue
 		echo "--- the end of $lib_log"
 		tail -n "${TEST_LOG_LINES:-25}" "$lib_log"
@@ -106,19 +106,23 @@ answers() {
 }
 
 # ---- a private vouch ----
-# vouch_make NAME [PARAMETER=VALUE...] - an instance in $T/NAME with a log of its own, that replies at once; not started
+# vouch_make NAME [PARAMETER=VALUE...] - an instance in $T/NAME that replies at once, not started; its log: vouch_log
 vouch_make() {
 	lib_name=$1
 	shift
 	"$BIN/vouch" init "$T/$lib_name" >"$T/$lib_name.init" 2>&1 || fail "vouch init: $(cat "$T/$lib_name.init")"
-	vouch_set "$lib_name" maillog_file="$T/$lib_name/mail.log" maillog_file_prefixes="$T" address_verify_hold_time=0s "$@"
+	vouch_set "$lib_name" address_verify_hold_time=0s "$@"
 }
 # vouch_set NAME PARAMETER=VALUE... - change its main.cf
 vouch_set() {
-	lib_name=$1
+	lib_cf=$T/$1/etc/main.cf
 	shift
-	"$BIN/vouchconf" -c "$T/$lib_name/etc" -e "$@" || fail "vouchconf -e $*"
+	for lib_setting do
+		sed -i "/^${lib_setting%%=*} *=/d" "$lib_cf"
+		echo "${lib_setting%%=*} = ${lib_setting#*=}" >>"$lib_cf"
+	done
 }
+vouch_log() { echo "$T/$1/log/vouch.log"; }
 vouch_start() {
 	at_exit "vouch_stop $1"
 	"$BIN/vouch" -c "$T/$1/etc" start >"$T/$1.start" 2>&1 || fail "vouch start: $(cat "$T/$1.start")"
@@ -137,11 +141,9 @@ verify_socket() { echo "$T/$1/queue/private/verify"; }
 
 # workers QUEUE_DIRECTORY NAME - pids of programs of this name that run in this queue directory, chrooted or not
 workers() {
-	for lib_proc in /proc/[0-9]*; do
-		[ "$(readlink "$lib_proc/cwd" 2>/dev/null)" = "$1" ] || continue
-		case $(readlink "$lib_proc/exe" 2>/dev/null) in
-		*/"$2"|*/"$2 (deleted)")	echo "${lib_proc#/proc/}" ;;
-		esac
+	for lib_proc in $(find /proc/[0-9]* -maxdepth 1 -name exe \( -lname "*/$2" -o -lname "*/$2 (deleted)" \) 2>/dev/null); do
+		lib_proc=${lib_proc%/exe}
+		[ "$(readlink "$lib_proc/cwd" 2>/dev/null)" != "$1" ] || echo "${lib_proc#/proc/}"
 	done
 }
 

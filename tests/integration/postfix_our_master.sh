@@ -10,7 +10,7 @@ postfix_service -MX verify/unix
 postfix_start
 [ ! -e "$PFQ/private/verify" ] || fail "Postfix still has a verify service"
 
-vouch_make own mail_owner=postfix setgid_group=postdrop address_verify_hold_time=0s syslog_name=own
+vouch_make own mail_owner=postfix setgid_group=postdrop syslog_name=own
 chown -R postfix "$T/own/data"
 chown root "$T/own/queue"
 rm -rf "$T/own/queue/"*			# start makes the parts, with the owners that main.cf names now
@@ -42,4 +42,4 @@ postfix_ask_rows
 [ "$(postfix_probes)" = "$before" ] || fail "stop and start lost the cache"
 postfix_dialogue b
 ! grep -E 'fatal|panic|throttling' "$PFLOG" || fail "complaints in Postfix's log"
-! grep -E 'fatal|panic|throttling|warning|error' "$T/own/mail.log" || fail "complaints in our log"
+! grep -E 'fatal|panic|throttling|warning|error' "$(vouch_log own)" || fail "complaints in our log"

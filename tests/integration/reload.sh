@@ -18,6 +18,7 @@ i=0
 while [ $i -lt 50 ]; do
 	vouch_reload r >"$T/reload" 2>&1 || fail "reload $i: exit $?: $(cat "$T/reload")"
 	i=$((i + 1))
+	[ $((i % 2)) = 0 ] || sleep 0.2		# some follow each other at once, others come when all has settled
 done
 kill $stay $come
 wait $stay || fail "clients that stay: $(cat "$T/stay")"

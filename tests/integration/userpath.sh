@@ -58,7 +58,7 @@ with "address_verify_submission_limit = 0" "too small" address_verify_submission
 with "address_verify_negative_cache = maybe" "no boolean" address_verify_negative_cache maybe
 with "address_verify_reason_detail = some" "no such word" address_verify_reason_detail some full
 with "address_verify_sender = @example.com" "bad sender" address_verify_sender
-with "queue_directory" "no equals sign" "missing '='"
+with "verify faster" "no equals sign" "missing '='" "verify faster"
 with "mail_owner = no-such-user" "no such user" mail_owner no-such-user
 with "maillog_file = /nonexistent/log" "log outside" maillog_file
 

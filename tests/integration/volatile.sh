@@ -45,8 +45,17 @@ wait $scribble
 want "workers" "$(workers "$Q" verify)" "$before"
 vload -s "$S" -K $K -n $K -c 8 -C -t 5 || fail "file damaged in use: $LOAD"
 note "damaged in use: $(is todo "$LOAD") of $K entries lost; $(vouch_stat v cache_damaged) damaged entries dropped"
-vload -s "$S" -K $K -n $K -u 100 -c 8 -t 5 || fail "cannot fill after damage: $LOAD"
-known
+# it heals: what still turns up damaged is dropped, and is kept when it comes again
+filled() {
+	vload -s "$S" -K $K -n $K -u 100 -c 8 -t 5 || fail "cannot fill after damage: $LOAD"
+	vload -s "$S" -K $K -n $K -c 8 -C -t 5 || fail "after damage: $LOAD"
+	fills=$((fills + 1))
+	note "fill $fills: $(is todo "$LOAD") of $K entries lost"
+	[ "$(is todo "$LOAD")" = 0 ]
+}
+fills=0
+wait_for 10 filled
+note "all entries kept after $fills fills"
 
 # removed, cut, replaced by nonsense
 what="file removed"

@@ -25,18 +25,12 @@ want "probes for 500 addresses asked 64 times each" "$(grep -c ' once-' "$T/w.pr
 load=$!
 "$TOOLS/vload" -s "$S" -A "fresh-%@peers.test" -K 100000000 -n 100000000 -c 2 -d 60 -r 20 -t 5 >"$T/fresh" 2>&1 &
 fresh=$!
-kills=0
-end=$(($(now_ms) + ${KILL_SECONDS:-20} * 1000))
-while [ "$(now_ms)" -lt $end ]; do
-	victim=$(workers "$Q" verify | shuf -n 1)
-	[ -z "$victim" ] || { kill -9 "$victim" 2>/dev/null && kills=$((kills + 1)); }
-	sleep 0.05
-done
+kills=$("$TOOLS/killer" "$(tr -d ' ' <"$Q/pid/master.pid")" "${KILL_SECONDS:-15}" 40) || fail "killer: exit $?"
 kill $load $fresh
 wait $load || fail "known addresses: $(cat "$T/load")"
 wait $fresh || fail "fresh addresses: $(cat "$T/fresh")"
 longest=$(is max_us "$(cat "$T/load")")
-[ $kills -ge 100 ] || fail "only $kills kills"
+[ "$kills" -ge 100 ] || fail "only $kills kills"
 [ "${longest%.*}" -lt 2000000 ] || fail "a client waited $longest us: $(cat "$T/load")"
 note "$kills kills; known: $(cat "$T/load")"
 note "fresh: $(cat "$T/fresh")"
