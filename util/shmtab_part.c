@@ -427,6 +427,7 @@ part_rebuild(struct shmtab_part *p)
 		ADD(ph->damaged, 1);
 		SET(ph->first, p->first = 0);
 		SET(ph->last, p->last = 0);
+		SET(ph->wrap, p->wrap = 0);
 	}
 	if (p->first > p->last)			/* what the wrap wastes is less than size_max, see above */
 		SET(ph->size_max, p->geo->ring_bytes - p->wrap);
