@@ -165,7 +165,7 @@ char *
 command_dir(void)
 {
 	const char *tmp = getenv("TMPDIR");
-	char   *dir = mem_printf("%s/vouch-test.XXXXXX", tmp != NULL ? tmp : "/tmp"), *real;
+	char   *dir = mem_printf("%s/vouch-test.XXXXXX", tmp != NULL ? tmp : "/tmp"), *real = NULL;
 
 	if (mkdtemp(dir) == NULL || chmod(dir, 0755) < 0 || (real = realpath(dir, NULL)) == NULL)
 		fail_msg("%s: %s", dir, strerror(errno));
