@@ -265,10 +265,10 @@ test_modes(void **state)
 			else
 				tell("a@b.test", 1, "later", n);
 		/* a service that never ends its reply never lets the loop rest */
-		for (ms = 0; ms < DEADLINE && finished() < 3; ms += 100) {
-			for (int turn = 0; turn < 300 && ev_turn(fix.loop, 0) > 0; turn++)
+		for (ms = 0; ms < DEADLINE && finished() < 3; ms += 300) {
+			for (int turn = 0; turn < 100 && ev_turn(fix.loop, 0) > 0; turn++)
 				;
-			ev_fake_advance(fix.loop, 100);
+			ev_fake_advance(fix.loop, 300);
 		}
 		if (finished() != 3 || fix.count[cases[i / 2].want] != 3)
 			fail_msg("mode %d, %s: done %u refused %u failed %u, want result %d", mode,

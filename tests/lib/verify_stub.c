@@ -47,11 +47,13 @@ vstub_send(void *ctx)
 {
 	struct verify_stub_conn *c = ctx;
 	bool	bytes = c->s->mode == VSTUB_BYTES;
+	char   *flood;
 	ssize_t n;
 
-	if (c->flood)
-		while (buf_adds(&c->out, "no list ") == 0 && c->out.len < VSTUB_FLOOD_BYTES)
-			;
+	if (c->flood && (flood = buf_room(&c->out, VSTUB_FLOOD_BYTES)) != NULL) {
+		memset(flood, 'x', VSTUB_FLOOD_BYTES);
+		buf_grew(&c->out, VSTUB_FLOOD_BYTES);
+	}
 	if (c->later > 0 && --c->later == 0)
 		buf_addc(&c->out, 'x');
 	n = send(c->fd, buf_str(&c->out), bytes && c->out.len > 1 ? 1 : c->out.len, MSG_NOSIGNAL);
