@@ -3,7 +3,7 @@
 . ./lib.sh
 
 V=$T/u
-vouch_make u
+vouch_make u address_verify_cache_size=1M
 CF=$V/etc/main.cf MCF=$V/etc/master.cf
 cp "$CF" "$T/good.main.cf"
 cp "$MCF" "$T/good.master.cf"
@@ -125,6 +125,13 @@ rm -f "$V/queue/private/verify"
 echo text >"$V/queue/private/verify"
 refused "a file in the socket's place" 1 "$V/queue/private/verify" -- "$BIN/vouch" -c "$V/etc" start
 rm -f "$V/queue/private/verify"
+
+vouch_make other address_verify_cache_size=1M
+echo "$LO:4571 inet n - n - 1 verify" | tee -a "$MCF" >>"$T/other/etc/master.cf"
+vouch_start other
+refused "occupied port" 1 master.cf "line $(wc -l <"$MCF")" "$LO" 4571 -- "$BIN/vouch" -c "$V/etc" start
+vouch_stop other
+cp "$T/good.master.cf" "$MCF"
 
 # a second start, and a second instance on the same directories; the first goes on
 vouch_start u
