@@ -120,9 +120,9 @@ child_kill_all(struct child_table *t)
 bool
 child_log_end(const struct child *c, int wait_status)
 {
+	if (c->sent != 0)		/* Postfix's cleanup, for one, catches SIGTERM and exits with 15 */
+		return true;
 	if (WIFSIGNALED(wait_status)) {
-		if (c->sent != 0)
-			return true;
 		msg_warn("process %s pid %ld killed by signal %d", c->path, (long) c->pid, WTERMSIG(wait_status));
 		return false;
 	}

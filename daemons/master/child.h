@@ -52,7 +52,7 @@ void	child_leave(struct child *, int64_t patience_ms);
 /* child_hurry_all - patience is over for every one, leaving or not: those that were not sent SIGTERM yet are now */
 void	child_hurry_all(struct child_table *);
 void	child_kill_all(struct child_table *);	/* SIGKILL */
-/* child_log_end - one line about how it ended; nothing for exit 0 and for a signal that we sent
+/* child_log_end - one line about how it ended; nothing for exit 0, and nothing when we sent it a signal
  * returns   whether it was a clean exit, or our own doing */
 bool	child_log_end(const struct child *, int wait_status);
 
