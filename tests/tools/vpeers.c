@@ -58,7 +58,7 @@ static unsigned
 vpeers_open(const char *path, int pids, char **pid)
 {
 	unsigned *before = mem_array((size_t) pids, sizeof(*before)), n;
-	int	without;
+	int	without = 0;
 
 	for (int i = 0; i < pids; i++)
 		before[i] = vpeers_sockets(pid[i]);
