@@ -5,7 +5,6 @@
  */
 #include "shmtab.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -26,8 +25,6 @@ struct shmtab {
 	uint32_t epoch;			/* counts the files we have seen */
 	union shmtab_copy old, new;
 };
-
-static_assert(SHMTAB_VAL_MAX < UINT16_MAX && SHMTAB_KEY_MAX < SHMTAB_REC_PINNED, "lengths fit a record's head");
 
 /* opening */
 
@@ -97,6 +94,8 @@ shmtab_follow(struct shmtab *t, const char **why_r)
 	t->where.any_size = true;		/* whoever replaced it knows the size that is wanted now */
 	if (shmtab_map_open(&m, &t->where, t->map, &rebuilt, why_r) < 0)
 		return -1;
+	if (m == NULL)
+		return 0;
 	shmtab_map_close(&t->map);
 	t->map = m;
 	t->epoch++;
@@ -316,7 +315,7 @@ static bool
 shmtab_walk_fn(void *ctx, const struct shmtab_rec *r)
 {
 	struct shmtab_walking *w = ctx;
-	size_t	n = (sizeof *r + shmtab_rec_key_len(r) + r->val_len + 7) & ~(size_t) 7;
+	size_t	n = shmtab_rec_size(r);
 
 	if (n > w->size - w->len)
 		return true;
@@ -339,7 +338,7 @@ shmtab_walk(struct shmtab *t, unsigned part, shmtab_keep_fn *fn, void *ctx)
 	w.records = mem_alloc(w.size);
 	shmtab_part_each(&p, shmtab_walk_fn, &w, &t->old);
 	shmtab_part_leave(&p, &t->map->seat);
-	for (size_t at = 0; at < w.len; at += (sizeof *r + shmtab_rec_key_len(r) + r->val_len + 7) & ~(size_t) 7) {
+	for (size_t at = 0; at < w.len; at += shmtab_rec_size(r)) {
 		r = (const struct shmtab_rec *) (w.records + at);
 		shmtab_val_of(r, &v);
 		if (!fn(ctx, r->data, shmtab_rec_key_len(r), &v))

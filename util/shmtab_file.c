@@ -115,7 +115,8 @@ file_read_id(int fd, struct shmtab_geo *g)
 	struct file_id id;
 	struct stat st;
 
-	return fstat(fd, &st) == 0 && pread(fd, &id, sizeof id, 0) == (ssize_t) sizeof id && file_id_check(&id, st.st_size, g);
+	return fstat(fd, &st) == 0 && pread(fd, &id, sizeof id, 0) == (ssize_t) sizeof id &&
+	    file_id_check(&id, st.st_size, g);
 }
 
 /* mapping */
@@ -182,7 +183,7 @@ shmtab_map_close(struct shmtab_map **mp)
 }
 
 void
-shmtab_map_part(struct shmtab_map *m, uint32_t n, struct shmtab_part *p)
+shmtab_map_part(const struct shmtab_map *m, uint32_t n, struct shmtab_part *p)
 {
 	shmtab_part_init(p, &m->geo, m->base + FILE_HEAD, n);
 }
@@ -274,7 +275,7 @@ file_carry(struct shmtab_map *from, struct shmtab_map *to)
 }
 
 static void
-file_unretire(struct shmtab_map *m)
+file_unretire(const struct shmtab_map *m)
 {
 	struct shmtab_part p;
 
@@ -381,6 +382,10 @@ file_decide(struct shmtab_map **mp, int *fdp, const struct stat *st, const struc
 		*mp = file_replace(at, NULL, old_id, why_r);
 		return *mp == NULL ? -1 : 0;
 	}
+	if (again && memcmp(&g.key, &old->geo.key, sizeof g.key) == 0) {
+		file_unretire(old);
+		return 0;
+	}
 	if ((m = file_map(*fdp, &g, old_id, why_r)) == NULL)
 		return -1;
 	*fdp = -1;
@@ -430,7 +435,7 @@ shmtab_map_open(struct shmtab_map **mp, const struct shmtab_where *at, const str
 		errno = EBUSY;
 		sock_close(&fd);
 	}
-	if (ret == 0)
+	if (*mp != NULL)
 		shmtab_file_unlock((*mp)->fd);
 	sock_close(&fd);
 	return ret;

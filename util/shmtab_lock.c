@@ -1,7 +1,7 @@
 /* util/shmtab_lock.c - who has a table file open, and locks in it whose owner may die at any instruction
  * A lock word: bits 0-10 the owner's seat number + 1, 0 when free; bit 11: somebody sleeps on it; bits 12-31 count
- * releases and changes of owner. The count tells a waiter whether the same owner still holds it or again, and makes an
- * owner that was stopped for long see that the lock is not his any more.
+ * releases and changes of owner. The count tells a waiter whether the same owner still holds it or again, and makes
+ * an owner that was stopped for long see that the lock is not his any more.
  */
 #include "shmtab_lock.h"
 
@@ -71,7 +71,8 @@ shmtab_seat_take(struct shmtab_seat *seat, int fd, struct shmtab_seats *seats, u
 	seat->fd = fd;
 	seat->seats = seats;
 	seat->id = old_id;
-	if (n < SHMTAB_SEATS && seat_id(n, GET(seats->generation[n])) == old_id && lock_byte(fd, F_OFD_SETLK, &fl, SEAT_BASE + n) == 0)
+	if (n < SHMTAB_SEATS && seat_id(n, GET(seats->generation[n])) == old_id &&
+	    lock_byte(fd, F_OFD_SETLK, &fl, SEAT_BASE + n) == 0)
 		return 0;
 	first = __atomic_fetch_add(&seats->next, 1, __ATOMIC_RELAXED);
 	for (uint32_t i = 0; i < SHMTAB_SEATS; i++) {

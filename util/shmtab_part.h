@@ -12,7 +12,9 @@
 #include <stdint.h>
 
 #include <util/shmtab.h>
+#include <util/shmtab_index.h>
 #include <util/shmtab_lock.h>
+#include <util/shmtab_rec.h>
 #include <util/siphash.h>
 
 /* a table's geometry; follows from its size alone. Private memory */
@@ -25,44 +27,12 @@ struct shmtab_geo {
 	struct siphash_key key;
 };
 
-struct shmtab_rec {
-	uint64_t sum;			/* of all that follows `mark`, key and value included */
-	uint16_t kind;			/* SHMTAB_REC_*; */
-	uint8_t	 uses;			/* 0 .. SHMTAB_USES_MAX: revolutions that it survives */
-	uint8_t	 unused;
-	uint32_t mark;
-	int64_t	 expire_s;
-	uint32_t hash;
-	uint16_t key_len;		/* and SHMTAB_REC_PINNED */
-	uint16_t val_len;
-	unsigned char data[];		/* key, value, zeroes up to a multiple of 8 */
-};
-
-#define SHMTAB_REC_LIVE	  0xf7fe	/* bytes that no text has: resynchronising need not look at many false starts */
-#define SHMTAB_REC_DEAD	  0xf5fc
-#define SHMTAB_REC_PINNED 0x8000
-#define SHMTAB_USES_MAX	  3
-#define SHMTAB_REC_MAX	  (sizeof(struct shmtab_rec) + SHMTAB_KEY_MAX + SHMTAB_VAL_MAX)
-
-/* one record in private memory */
-union shmtab_copy {
-	struct shmtab_rec rec;
-	unsigned char bytes[SHMTAB_REC_MAX];
-};
-
-static inline size_t
-shmtab_rec_key_len(const struct shmtab_rec *r)
-{
-	return r->key_len & ~SHMTAB_REC_PINNED;
-}
-
 struct shmtab_part_head;	/* shared */
 
 struct shmtab_part {		/* private, made for one visit */
-	const struct shmtab_geo *geo;
 	struct shmtab_part_head *head;
-	uint64_t *slots;
-	unsigned char *ring;
+	struct shmtab_index index;
+	struct shmtab_ring ring;
 	uint32_t held;		/* the lock */
 	uint32_t first, last, wrap; /* the ring's state, checked: see shmtab_part.c */
 };
@@ -91,7 +61,6 @@ bool	shmtab_part_retired(const struct shmtab_part *);
 void	shmtab_part_retire(struct shmtab_part *, bool);
 
 /* Inside the lock: */
-#define SHMTAB_NONE	(-1)
 /* shmtab_part_find - copy the record of a key; its slot or SHMTAB_NONE. Damage is repaired on the way */
 int64_t	shmtab_part_find(struct shmtab_part *, uint32_t hash, const void *key, size_t key_len, union shmtab_copy *);
 /* shmtab_part_used - the record in this slot, which find copied, was of use */

@@ -404,6 +404,369 @@ shmtab_model(void **state)
 	shmtab_close(&t);
 }
 
+/* what goes when it is full */
+
+static unsigned
+key_number(const char *key)
+{
+	unsigned n = 0;
+
+	if (sscanf(key, "k%u", &n) != 1)
+		fail_msg("a key that nobody stored: %.20s", key);
+	return n;
+}
+
+static void
+put_number(struct shmtab *t, unsigned n, int64_t expire_s, bool pinned)
+{
+	char	key[32], val[101];
+
+	snprintf(key, sizeof key, "k%u", n);
+	memset(val, 'v', 100);
+	val[100] = 0;
+	if (put_val(t, key, val, expire_s, 0, pinned) < 0)
+		fail_msg("put %s: %s", key, strerror(errno));
+}
+
+static bool
+has_number(struct shmtab *t, unsigned n)
+{
+	char	key[32];
+
+	snprintf(key, sizeof key, "k%u", n);
+	return get(t, key) != NULL;
+}
+
+/* fill - put numbers from 0 until something had to go; how many fitted */
+static unsigned
+fill(struct shmtab *t)
+{
+	unsigned n = 0;
+
+	while (stat_of(t).evicted + stat_of(t).expired == 0)
+		put_number(t, n++, 0, false);
+	return n - 1;
+}
+
+struct order {
+	unsigned last, least, entries;
+};
+
+static bool
+order_fn(void *ctx, const void *key, size_t key_len, const struct shmtab_val *v)
+{
+	struct order *o = ctx;
+	unsigned n = key_number(key);
+
+	(void) key_len;
+	(void) v;
+	if (o->entries++ > 0 && n <= o->last)
+		fail_msg("%u lies behind %u", n, o->last);
+	if (n < o->least)
+		o->least = n;
+	o->last = n;
+	return true;
+}
+
+static void
+shmtab_oldest_goes_first(void **state)
+{
+	struct shmtab *t = table_new(SHMTAB_BYTES_MIN);
+	unsigned n = 0, least = 0, entries = 0, there = 0;
+
+	(void) state;
+	for (unsigned total = 3 * fill(t); n < total; n++)
+		put_number(t, n, 0, false);
+	for (unsigned i = 0; i < shmtab_parts(t); i++) {	/* of each part the youngest are left, without a gap */
+		struct order o = { 0, UINT32_MAX, 0 };
+
+		assert_int_equal(shmtab_walk(t, i, order_fn, &o), 0);
+		entries += o.entries;
+		if (o.least > least)
+			least = o.least;
+	}
+	assert_int_equal(entries, stat_of(t).entries);
+	assert_true(least < n && n - least < entries);
+	for (unsigned i = least; i < n; i++)
+		if (!has_number(t, i))
+			fail_msg("%u is gone, though older ones of its part are not (oldest there is %u at least)", i, least);
+	for (unsigned i = 0; i < n; i++)
+		there += has_number(t, i);
+	assert_int_equal(there, entries);
+	shmtab_close(&t);
+}
+
+static void
+shmtab_used_ones_stay(void **state)
+{
+	struct shmtab *t = table_new(SHMTAB_BYTES_MIN);
+	unsigned n = fill(t), gone = 0;
+
+	(void) state;
+	for (unsigned i = n / 4; i < n / 2; i++)
+		assert_true(has_number(t, i));		/* a use each */
+	for (unsigned i = 0; i < 2 * n; i++)		/* less than three revolutions */
+		put_number(t, n + i, 0, false);
+	for (unsigned i = n / 4; i < n / 2; i++)
+		if (!has_number(t, i))
+			fail_msg("%u was used, and is gone", i);
+	for (unsigned i = 0; i < n / 4; i++)
+		gone += !has_number(t, i);
+	assert_int_equal(gone, n / 4);
+	for (unsigned i = 0; i < 20 * n; i++)		/* uses of the past do not count for ever */
+		put_number(t, 4 * n + i, 0, false);
+	for (unsigned i = n / 4; i < n / 2; i++)
+		gone += !has_number(t, i);
+	assert_int_equal(gone, n / 2);
+	shmtab_close(&t);
+}
+
+static void
+shmtab_expired_ones_go_first(void **state)
+{
+	struct shmtab *t = table_new(SHMTAB_BYTES_MIN);
+	unsigned n = fill(t), i, live = 0;
+	struct shmtab_stat st;
+
+	(void) state;
+	shmtab_close(&t);
+	t = table_new(SHMTAB_BYTES_MIN);
+	for (i = 0; i < n * 9 / 10; i++)		/* every third has expired; they are not the oldest ones */
+		put_number(t, i, i % 3 == 2 ? NOW - 1 : i % 3 == 1 ? NOW + 1000 : 0, false);
+	for (; i < n * 9 / 10 + n / 4; i++)
+		put_number(t, i, 0, false);
+	st = stat_of(t);
+	assert_int_equal(st.evicted, 0);
+	assert_true(st.expired > n / 10);
+	for (i = 0; i < n * 9 / 10; i++)
+		live += i % 3 != 2 && has_number(t, i);
+	assert_int_equal(live, (n * 9 / 10 + 2) / 3 + (n * 9 / 10 + 1) / 3);
+	assert_int_equal(st.damaged, 0);
+	shmtab_close(&t);
+}
+
+static void
+shmtab_pinned_ones_stay(void **state)
+{
+	struct shmtab *t = table_new(SHMTAB_BYTES_MIN);
+	unsigned n = fill(t);
+	struct shmtab_stat st;
+	unsigned pinned = 0, refused = 0;
+
+	(void) state;
+	shmtab_close(&t);
+	t = table_new(SHMTAB_BYTES_MIN);
+	for (unsigned i = 0; i < n / 3; i++)
+		put_number(t, i, i % 2 == 0 ? 1 : 0, true);	/* pinned counts for more than expired */
+	for (unsigned i = 0; i < 10 * n; i++)
+		put_number(t, 1000000 + i, 0, false);
+	for (unsigned i = 0; i < n / 3; i++)
+		if (!has_number(t, i))
+			fail_msg("%u was pinned and is gone", i);
+	assert_int_equal(stat_of(t).pinned, n / 3);
+
+	for (unsigned i = 0; i < n; i++) {		/* too many */
+		char	key[32];
+
+		snprintf(key, sizeof key, "k%u", 2000000 + i);
+		if (put_val(t, key, "v", 0, 0, true) == 0)
+			pinned++;
+		else {
+			assert_int_equal(errno, ENOSPC);
+			assert_null(get(t, key));
+			refused++;
+		}
+	}
+	st = stat_of(t);
+	assert_true(pinned > 0 && refused > 0);
+	assert_int_equal(st.pinned, n / 3 + pinned);
+	for (unsigned i = 0; i < 3 * n; i++)		/* there is still room for others */
+		put_number(t, 3000000 + i, 0, false);
+	for (unsigned i = 0; i < n / 3; i++)		/* an update may free it */
+		put_number(t, i, 0, false);
+	assert_int_equal(stat_of(t).pinned, pinned);
+	for (unsigned i = 0; i < 4 * n; i++)
+		put_number(t, 4000000 + i, 0, false);
+	assert_false(has_number(t, 0));
+	assert_int_equal(stat_of(t).damaged, 0);
+	shmtab_close(&t);
+}
+
+/* 10 times the capacity of one-off addresses, asked as verify does (looked up, claimed, updated, asked twice more), while
+ * a tenth of the capacity, all of which was asked at least once before, is asked again and again */
+static void
+shmtab_flood(void **state)
+{
+	static const struct { const char *name; unsigned per_hot; } cases[] = {
+		{ "as many hot as cold", 1 },
+		{ "five times as many cold ones", 5 },
+		{ "ten times as many",	 10 },
+	};
+
+	(void) state;
+	for (size_t c = 0; c < NELEM(cases); c++) {
+		struct shmtab *t = table_new(4 * SHMTAB_BYTES_MIN);
+		unsigned n = fill(t), hot = n / 10, asked = 0, hits = 0;
+
+		for (unsigned i = 0; i < hot; i++)
+			put_number(t, 1000000 + i, NOW + 1000000, false);
+		for (unsigned i = 0; i < n / 5; i++)
+			put_number(t, n + i, NOW + 1000000, false);
+		for (unsigned i = 0; i < hot; i++)
+			assert_true(has_number(t, 1000000 + i));
+		for (unsigned i = 0; i < 10 * n; i++) {
+			has_number(t, 2000000 + i);
+			put_number(t, 2000000 + i, NOW + 1000, false);
+			put_number(t, 2000000 + i, NOW + 1000000, false);
+			has_number(t, 2000000 + i);
+			has_number(t, 2000000 + i);
+			if (i % cases[c].per_hot == 0) {
+				unsigned h = 1000000 + rnd(hot);
+				bool	 hit = has_number(t, h);
+
+				asked++;
+				hits += hit;
+				if (!hit)
+					put_number(t, h, NOW + 1000000, false);
+			}
+		}
+		if ((uint64_t) hits * 100 < (uint64_t) asked * 99)
+			fail_msg("%s: %u of %u hot queries were answered", cases[c].name, hits, asked);
+		shmtab_close(&t);
+	}
+}
+
+/* updates make garbage, not losses */
+static void
+shmtab_updates_evict_nothing(void **state)
+{
+	struct shmtab *t = table_new(SHMTAB_BYTES_MIN);
+	unsigned n = fill(t) * 7 / 10;
+
+	(void) state;
+	shmtab_close(&t);
+	t = table_new(SHMTAB_BYTES_MIN);
+	for (unsigned i = 0; i < n; i++)
+		put_number(t, i, 0, false);
+	for (unsigned i = 0; i < 20 * n; i++)
+		put_number(t, rnd(n), 0, false);
+	assert_int_equal(stat_of(t).evicted, 0);
+	assert_int_equal(stat_of(t).entries, n);
+	for (unsigned i = 0; i < n; i++)
+		assert_true(has_number(t, i));
+	shmtab_close(&t);
+}
+
+static void
+shmtab_small_entries_fill_the_index_first(void **state)
+{
+	struct shmtab *t = table_new(SHMTAB_BYTES_MIN);
+	char	key[16];
+	unsigned n = 60000;
+	struct shmtab_stat st;
+
+	(void) state;
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(key, sizeof key, "%x", i);
+		put(t, key, "");
+		assert_non_null(get(t, key));
+	}
+	st = stat_of(t);
+	assert_true(st.entries > 6000 && st.evicted == n - st.entries);
+	assert_int_equal(st.damaged, 0);
+	shmtab_close(&t);
+}
+
+/* entries of all sizes in a full table: what is there is right, and what was just put is there */
+static void
+shmtab_mixed_sizes_in_a_full_table(void **state)
+{
+	struct shmtab *t = table_new(SHMTAB_BYTES_MIN);
+	char   *data = mem_alloc(SHMTAB_VAL_MAX), key[SHMTAB_KEY_MAX];
+	static struct put p;
+	struct shmtab_val v;
+	uint32_t len[800] = { 0 };
+
+	(void) state;
+	for (unsigned round = 0; round < 30000; round++) {
+		uint32_t n = rnd(800), key_len = n % 50 == 0 ? 8000 : 10 + n;
+		int	rc;
+
+		memset(key, 'k', key_len);
+		memcpy(key, &n, sizeof n);
+		rc = shmtab_get(t, key, key_len, data, SHMTAB_VAL_MAX, &v);
+		assert_true(rc >= 0);
+		if (rc == 1) {
+			assert_int_equal(v.len, len[n]);
+			for (size_t i = 0; i < v.len; i++)
+				assert_int_equal((unsigned char) data[i], (n + v.len) & 0xff);
+		}
+		if (rnd(4) == 0) {
+			p.act = SHMTAB_DELETE;
+			assert_int_equal(shmtab_modify(t, key, key_len, NOW, put_fn, &p), 0);
+			assert_int_equal(p.found, rc);
+			continue;
+		}
+		len[n] = rnd(rnd(20) == 0 ? SHMTAB_VAL_MAX : 3000);
+		memset(data, (int) (n + len[n]), len[n]);
+		p.act = SHMTAB_PUT;
+		p.val = (struct shmtab_val) { data, len[n], rnd(3) * (NOW - 1), 0, n % 40 == 1 };
+		if (shmtab_modify(t, key, key_len, NOW + round / 1000, put_fn, &p) == 0) {
+			assert_int_equal(shmtab_get(t, key, key_len, data, SHMTAB_VAL_MAX, &v), 1);
+			assert_int_equal(v.len, len[n]);
+		} else {
+			assert_int_equal(errno, ENOSPC);
+			assert_int_equal(n % 40, 1);
+			len[n] = rc == 1 ? (uint32_t) p.old.len : 0;
+		}
+	}
+	assert_int_equal(stat_of(t).damaged, 0);
+	assert_true(stat_of(t).evicted > 1000);
+	mem_free(&data);
+	shmtab_close(&t);
+}
+
+/* issue: at most 96 bytes over key and value; this is what an administrator's figure of memory buys */
+static void
+shmtab_cost_of_an_entry(void **state)
+{
+	struct shmtab *t = table_new(16 * SHMTAB_BYTES_MIN);
+	char	key[32], val[61];
+	unsigned n = 0, cost;
+
+	(void) state;
+	memset(val, 'v', 60);
+	val[60] = 0;
+	while (stat_of(t).evicted == 0) {
+		snprintf(key, sizeof key, "user%06u@host%03u.example.org", n, n % 1000);
+		assert_int_equal(strlen(key), 30);
+		put(t, key, val);
+		n++;
+	}
+	cost = (unsigned) (stat_of(t).bytes / n) - 90;
+	if (cost > 80)
+		fail_msg("%u bytes over key and value", cost);
+	shmtab_close(&t);
+}
+
+static void
+shmtab_changes_tell(void **state)
+{
+	struct shmtab *t = table_new(SHMTAB_BYTES_MIN);
+	uint64_t before = shmtab_changes(t, "a", 1), after;
+
+	(void) state;
+	put(t, "a", "1");
+	after = shmtab_changes(t, "a", 1);
+	assert_true(after != before);
+	get(t, "a");
+	get(t, "b");
+	assert_true(shmtab_changes(t, "a", 1) == after);
+	drop(t, "a");
+	assert_true(shmtab_changes(t, "a", 1) != after);
+	shmtab_close(&t);
+}
+
 int
 main(void)
 {
@@ -413,6 +776,16 @@ main(void)
 		cmocka_unit_test(shmtab_sizes),
 		cmocka_unit_test(shmtab_marks),
 		cmocka_unit_test(shmtab_model),
+		cmocka_unit_test(shmtab_oldest_goes_first),
+		cmocka_unit_test(shmtab_used_ones_stay),
+		cmocka_unit_test(shmtab_expired_ones_go_first),
+		cmocka_unit_test(shmtab_pinned_ones_stay),
+		cmocka_unit_test(shmtab_flood),
+		cmocka_unit_test(shmtab_updates_evict_nothing),
+		cmocka_unit_test(shmtab_small_entries_fill_the_index_first),
+		cmocka_unit_test(shmtab_mixed_sizes_in_a_full_table),
+		cmocka_unit_test(shmtab_cost_of_an_entry),
+		cmocka_unit_test(shmtab_changes_tell),
 	};
 
 	return cmocka_run_group_tests_name("shmtab", tests, NULL, NULL);
