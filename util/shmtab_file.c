@@ -19,7 +19,6 @@
 
 #define FILE_MAGIC	0x6261746863756f76	/* "vouchtab" on a little-endian machine; another order is another file */
 #define FILE_VERSION	1
-#define FILE_HEAD	8192
 #define FILE_TRIES	10		/* how often the file may be replaced while we look at it */
 
 struct file_id {			/* what makes this file a table, and this table */
@@ -36,7 +35,7 @@ struct shmtab_file {
 	_Atomic uint64_t words[SHMTAB_WORDS];
 	struct shmtab_seats seats;
 };
-static_assert(sizeof(struct shmtab_file) <= FILE_HEAD, "the head fits");
+static_assert(sizeof(struct shmtab_file) <= SHMTAB_FILE_HEAD, "the head fits");
 
 /* a file that became shorter */
 
@@ -69,12 +68,12 @@ file_sigbus(int sig, siginfo_t *si, void *ctx)
 static void
 file_sigbus_install(void)
 {
-	static bool done;
-	struct sigaction sa = { .sa_sigaction = file_sigbus, .sa_flags = SA_SIGINFO | SA_RESTART };
+	const struct sigaction ours = { .sa_sigaction = file_sigbus, .sa_flags = SA_SIGINFO | SA_RESTART };
+	struct sigaction now;
 
-	if (!done) {
-		sigaction(SIGBUS, &sa, &file_old_action);
-		done = true;
+	if (sigaction(SIGBUS, NULL, &now) == 0 && now.sa_sigaction != file_sigbus) {
+		file_old_action = now;
+		sigaction(SIGBUS, &ours, NULL);
 	}
 }
 
@@ -105,7 +104,7 @@ file_id_check(const struct file_id *id, off_t size, struct shmtab_geo *g)
 	if (id->magic != FILE_MAGIC || id->version != FILE_VERSION || id->sum != file_id_sum(id) ||
 	    id->bytes < SHMTAB_BYTES_MIN || (uint64_t) size != id->bytes)
 		return false;
-	shmtab_geo_init(g, id->bytes, FILE_HEAD, &id->key);
+	shmtab_geo_init(g, id->bytes, SHMTAB_FILE_HEAD, &id->key);
 	return g->parts == id->parts;
 }
 
@@ -185,7 +184,7 @@ shmtab_map_close(struct shmtab_map **mp)
 void
 shmtab_map_part(const struct shmtab_map *m, uint32_t n, struct shmtab_part *p)
 {
-	shmtab_part_init(p, &m->geo, m->base + FILE_HEAD, n);
+	shmtab_part_init(p, &m->geo, m->base + SHMTAB_FILE_HEAD, n);
 }
 
 _Atomic uint64_t *
@@ -218,7 +217,7 @@ file_make(int fd, uint64_t bytes, bool on_disk, struct shmtab_geo *g, const char
 	if (ftruncate(fd, (off_t) bytes) < 0 || (on_disk && (errno = posix_fallocate(fd, 0, (off_t) bytes)) != 0))
 		return -1;
 	arc4random_buf(&key, sizeof key);
-	shmtab_geo_init(g, bytes, FILE_HEAD, &key);
+	shmtab_geo_init(g, bytes, SHMTAB_FILE_HEAD, &key);
 	file_id_make(&id, g);
 	*why_r = "cannot be written";
 	return pwrite(fd, &id, sizeof id, 0) == (ssize_t) sizeof id ? 0 : -1;

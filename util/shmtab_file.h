@@ -13,6 +13,8 @@
 
 #include <util/shmtab_part.h>
 
+#define SHMTAB_FILE_HEAD 8192	/* bytes in front of the parts */
+
 struct shmtab_file;		/* shared; in shmtab_file.c */
 
 struct shmtab_map {		/* private */
