@@ -1,0 +1,312 @@
+/* global/db_store.c - the shared tier: the connection, what its troubles mean, rows, stamps */
+#include "db_part.h"
+
+#include <bsd/stdlib.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <global/stats.h>
+#include <util/mem.h>
+#include <util/msg.h>
+
+#define DB_STALL_MS	1800		/* a silent server is given up within 2 s */
+#define DB_CONNECT_MS	3000
+#define DB_PAUSE_MIN_MS	100
+#define DB_PAUSE_MAX_MS	5000
+#define DB_SETTLED_MS	10000
+#define DB_CALM_MS	1000		/* a connection that lived so long is news */
+#define DB_STAMP_MAX	((int64_t) 1 << 60)
+#define DB_NOTE_MS	60000		/* the same trouble is logged once in so long */
+
+enum { DB_LOGGED_NOTHING, DB_LOGGED_UP, DB_LOGGED_DOWN };
+
+/* words */
+
+_Atomic uint64_t *
+db_word(struct db_store *ds, int word)
+{
+	return &shmtab_words(ds->table)[ds->conf.words + (unsigned) word];
+}
+
+int64_t
+db_host(struct db_store *ds)
+{
+	_Atomic uint64_t *w = db_word(ds, DB_WORD_HOST);
+	uint64_t host = atomic_load(w), mine;
+
+	while (host == 0 || host > INT32_MAX) {		/* a new table, or damage */
+		mine = 1 + arc4random_uniform(INT32_MAX - 1);
+		if (atomic_compare_exchange_weak(w, &host, mine))
+			host = mine;
+	}
+	return (int64_t) host;
+}
+
+int64_t
+db_origin(struct db_store *ds)
+{
+	return db_host(ds) << 32 | ds->seq++;
+}
+
+int64_t
+db_stamps(struct db_store *ds, unsigned n)
+{
+	_Atomic uint64_t *w = db_word(ds, DB_WORD_CLOCK);
+	uint64_t last = atomic_load(w), first, now = (uint64_t) ev_wall_us(ds->loop);
+
+	do
+		first = last > now && last < DB_STAMP_MAX ? last + 1 : now;
+	while (!atomic_compare_exchange_weak(w, &last, first + n - 1));
+	return (int64_t) first;
+}
+
+void
+db_seen(struct db_store *ds, int64_t stamp)
+{
+	_Atomic uint64_t *w = db_word(ds, DB_WORD_CLOCK);
+	uint64_t last = atomic_load(w);
+
+	while ((uint64_t) stamp > last && stamp < DB_STAMP_MAX)
+		if (atomic_compare_exchange_weak(w, &last, (uint64_t) stamp))
+			return;
+}
+
+/* rows */
+
+bool
+db_row_get(struct db_store *ds, const PGresult *res, int i, struct db_row *r)
+{
+	enum { KEY, CHANGED, ORIGIN, TEXT, NUMS };
+	const struct pg_lib *lib = ds->conf.lib;
+	bool	ok = lib->nfields(res) == NUMS + (int) ds->kind->nums;
+
+	memset(r, 0, sizeof *r);
+	ok = ok && !lib->getisnull(res, i, KEY) && !lib->getisnull(res, i, TEXT) &&
+	    pg_int(lib, res, i, CHANGED, &r->changed) && pg_int(lib, res, i, ORIGIN, &r->origin);
+	for (unsigned k = 0; ok && k < ds->kind->nums; k++)
+		ok = pg_int(lib, res, i, NUMS + (int) k, &r->num[k]);
+	if (ok) {
+		r->key = lib->getvalue(res, i, KEY);
+		r->key_len = (size_t) lib->getlength(res, i, KEY);
+		r->text = lib->getvalue(res, i, TEXT);
+		r->text_len = (size_t) lib->getlength(res, i, TEXT);
+		ok = r->key_len <= DB_KEY_MAX && r->changed >= 0 && ds->kind->valid(r);
+	}
+	if (!ok)
+		stats_add(STAT_db_bad_rows, 1);
+	return ok;
+}
+
+struct db_merging {
+	struct db_store *ds;
+	const struct db_row *row;
+	enum db_news news;
+};
+
+static enum shmtab_act
+db_merge_fn(void *ctx, const struct shmtab_val *old, struct shmtab_val *new)
+{
+	const struct db_merging *m = ctx;
+
+	return m->ds->kind->merge(m->ds->kctx, m->row, m->news, shmtab_self(m->ds->table), old, new);
+}
+
+int
+db_merge(struct db_store *ds, const struct db_row *row, enum db_news news)
+{
+	struct db_merging m = { ds, row, news };
+
+	db_seen(ds, row->changed);
+	return shmtab_modify(ds->table, row->key, row->key_len, ev_wall_s(ds->loop), db_merge_fn, &m);
+}
+
+/* the connection */
+
+bool
+db_store_usable(const struct db_store *ds)
+{
+	return pg_ready(ds->pg);
+}
+
+bool
+db_send(struct db_store *ds, const char *sql, const struct pg_args *args, pg_done_fn *done, void *ctx)
+{
+	return pg_send(ds->pg, sql, args, ds->conf.timeout_ms, done, ctx);
+}
+
+/* db_log - one line for the whole host when the state changes: the first worker to see it writes it */
+static void
+db_log(struct db_store *ds, uint64_t state, const char *why)
+{
+	_Atomic uint64_t *w = db_word(ds, DB_WORD_LOGGED);
+	uint64_t old = atomic_load(w);
+
+	if (old == state || !atomic_compare_exchange_strong(w, &old, state))
+		return;
+	if (state == DB_LOGGED_UP)
+		msg_info("%s: connected", ds->where);
+	else
+		msg_warn("%s: %s: answering from this host's cache, updates are kept for later", ds->where, why);
+}
+
+static void
+db_event(void *ctx, enum pg_event event, const char *where, const char *why)
+{
+	struct db_store *ds = ctx;
+	bool	was_up = ds->up;
+
+	snprintf(ds->where, sizeof ds->where, "%s", where);
+	switch (event) {
+	case PG_UP:
+		ds->up = true;
+		ds->up_ms = ev_now_ms(ds->loop);
+		stats_add(STAT_db_connects, 1);
+		db_write_later(ds);
+		return;
+	case PG_DOWN:
+		ds->up = false;
+		if (was_up)
+			stats_add(STAT_db_losses, 1);
+		db_log(ds, DB_LOGGED_DOWN, why);
+		db_pull_stop(ds);
+		db_house_stop(ds);
+		return;
+	}
+}
+
+/* db_calm - called by the tick: a connection that goes on living is worth a line; one that fails at once is not */
+static void
+db_calm(struct db_store *ds)
+{
+	int64_t now = ev_now_ms(ds->loop);
+
+	atomic_store(db_word(ds, ds->up ? DB_WORD_UP_MS : DB_WORD_DOWN_MS), (uint64_t) now);
+	if (ds->up && now - ds->up_ms >= DB_CALM_MS)
+		db_log(ds, DB_LOGGED_UP, "");
+}
+
+static void
+db_tick(void *ctx)
+{
+	struct db_store *ds = ctx;
+
+	ev_timer_set(ds->loop, &ds->tick, DB_TICK_MS, db_tick, ds);
+	db_calm(ds);
+	db_ask_later(ds);		/* the pipeline may have been full when there was something to send */
+	db_write_later(ds);
+	db_house(ds);
+}
+
+enum db_trouble
+db_refused(struct db_store *ds, const struct pg_reply *r)
+{
+	static const struct {
+		const char *state;	/* SQLSTATE, or the beginning of it; the first that fits */
+		enum db_trouble trouble;
+		const char *remedy;
+	} rows[] = {
+		{ "0A000", DB_T_FEATURE, "" },
+		{ "25006", DB_T_CONNECTION, ": it is read-only; name the other hosts as well, or wait for a new primary" },
+		{ "40",	   DB_T_AGAIN, "" },		/* serialization failure, deadlock */
+		{ "42501", DB_T_CONNECTION, ": see \"vouch db check\"" },
+		{ "42P01", DB_T_CONNECTION, ": run \"vouch db init\"" },
+		{ "42703", DB_T_CONNECTION, ": run \"vouch db check\"" },
+		{ "53100", DB_T_CONNECTION, ": its disk is full" },
+		{ "55P03", DB_T_AGAIN, "" },		/* lock not available */
+		{ "57014", DB_T_AGAIN, "" },		/* cancelled */
+		{ "22",	   DB_T_DATA, "" },
+		{ "23",	   DB_T_DATA, "" },
+		{ "54",	   DB_T_DATA, "" },
+		{ "",	   DB_T_CONNECTION, "" },
+	};
+	char	why[2 * PG_WHY_MAX];
+
+	for (size_t i = 0; i < NELEM(rows); i++) {
+		if (strncmp(r->sqlstate, rows[i].state, strlen(rows[i].state)) != 0)
+			continue;
+		if (rows[i].trouble == DB_T_CONNECTION) {
+			snprintf(why, sizeof why, "%s%s", r->why, rows[i].remedy);
+			pg_drop(ds->pg, why);
+		}
+		return rows[i].trouble;
+	}
+	msg_panic("db_refused: no row fits");
+}
+
+/* db_check - is this the database we want? */
+static const char *
+db_check(void *ctx, const PGresult *res)
+{
+	static char why[160];
+	struct db_store *ds = ctx;
+	const struct pg_lib *lib = ds->conf.lib;
+	_Atomic uint64_t *w = db_word(ds, DB_WORD_SITE);
+	uint64_t known = atomic_load(w);
+	int64_t version, site;
+
+	if (lib->ntuples(res) != 1 || lib->nfields(res) != 5 || !pg_int(lib, res, 0, 0, &version) ||
+	    !pg_int(lib, res, 0, 1, &site) || site == 0)
+		return "vouch_schema does not hold exactly one row: run \"vouch db check\"";
+	if (version != DB_SCHEMA_VERSION) {
+		snprintf(why, sizeof why, "the schema has version %lld, this vouch wants %d: run \"vouch db upgrade\"%s",
+		    (long long) version, DB_SCHEMA_VERSION, version > DB_SCHEMA_VERSION ? " with the newer vouch, then update this one" : "");
+		return why;
+	}
+	if (strcmp(lib->getvalue(res, 0, 2), "off") != 0)
+		return "the server is read-only: name the other hosts as well, or wait for a new primary";
+	if (strcmp(lib->getvalue(res, 0, 3), "UTF8") != 0) {
+		snprintf(why, sizeof why, "the database has the encoding %.20s: it must be UTF8", lib->getvalue(res, 0, 3));
+		return why;
+	}
+	if (strcmp(lib->getvalue(res, 0, 4), "t") != 0)
+		return "a privilege is missing: see \"vouch db check\"";
+	if (known != (uint64_t) site) {
+		/* what tier 1 has from another database is worth nothing here, and stamps of it mislead */
+		atomic_store(w, (uint64_t) site);
+		atomic_store(db_word(ds, DB_WORD_SINCE), known != 0 ? 1 : 0);
+	}
+	return NULL;
+}
+
+struct db_store *
+db_store_new(struct ev_loop *loop, const struct db_store_conf *conf, const struct db_kind *kind, void *kctx,
+    struct shmtab *table)
+{
+	struct db_store *ds = mem_alloc(sizeof *ds);
+	struct pg_conf pc = {
+		.hosts = conf->where->hosts, .hosts_n = conf->where->hosts_n, .check_sql = kind->check,
+		.connect_ms = DB_CONNECT_MS, .stall_ms = DB_STALL_MS,
+		.pause_min_ms = DB_PAUSE_MIN_MS, .pause_max_ms = DB_PAUSE_MAX_MS,
+		.settled_ms = DB_SETTLED_MS, .sent_max = DB_SENT_MAX,
+	};
+
+	ds->loop = loop;
+	ds->conf = *conf;
+	ds->kind = kind;
+	ds->kctx = kctx;
+	ds->table = table;
+	ds->seq = arc4random();
+	snprintf(ds->where, sizeof ds->where, "%s", conf->where->hosts[0].where);
+	TAILQ_INIT(&ds->blanks);
+	db_ask_init(ds);
+	db_write_init(ds);
+	ds->pg = pg_new(loop, conf->lib, &pc, db_check, db_event, ds);
+	ev_timer_set(loop, &ds->tick, DB_TICK_MS, db_tick, ds);
+	return ds;
+}
+
+void
+db_store_free(struct db_store **dsp)
+{
+	struct db_store *ds = *dsp;
+
+	if (ds == NULL)
+		return;
+	ev_timer_cancel(ds->loop, &ds->tick);
+	db_house_stop(ds);
+	pg_free(&ds->pg);
+	db_ask_fini(ds);
+	db_write_fini(ds);
+	db_blank_fini(ds);
+	mem_free(dsp);
+}
