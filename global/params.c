@@ -50,6 +50,12 @@ params_words(const char *value, const char *words, size_t max)
 }
 
 static const char *
+params_check_commit(const char *value)
+{
+	return params_words(value, "wait async", 1) ? NULL : "use wait or async";
+}
+
+static const char *
 params_check_detail(const char *value)
 {
 	return params_words(value, "full code fixed", 1) ? NULL : "use full, code or fixed";

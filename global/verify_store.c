@@ -1,4 +1,4 @@
-/* global/verify_store.c - address status of this host: verify(8)'s records in the shared-memory table
+/* global/verify_store.c - address status: verify(8)'s records in this host's table, and in the shared database
  * The key is the address with every ':' as '_' (spec verify-protocol section 5.1): Postfix's own records have
  * that form, and delivery agents report either form.
  */
@@ -7,18 +7,45 @@
 #include <errno.h>
 #include <string.h>
 
+#include <global/stats.h>
+#include <global/verify_db.h>
 #include <util/mem.h>
 #include <util/msg.h>
 #include <util/utf8.h>
 
+/* shared words: counters from below, the database's from above, one for the daemon's cleanup each above that */
+#define VERIFY_STORE_WORDS	(SHMTAB_WORDS - 2 - DB_WORDS)
+_Static_assert((int) STATS <= (int) VERIFY_STORE_WORDS, "counters leave room");
+
 struct verify_store {
 	struct shmtab *table;
 	struct verify_store_conf conf;
+	struct ev_loop *loop;			/* with a database only, as the rest */
+	struct db_store *db;
+	bool	commit_wait;
+	TAILQ_HEAD(, verify_ask) asks;		/* under way */
+	TAILQ_HEAD(, verify_write) writes;	/* likewise */
 	char	key[SHMTAB_KEY_MAX + 1];
 	size_t	key_len;
 	bool	key_storable;
 	char	text[SHMTAB_VAL_MAX + 1];		/* of the last answer */
 	unsigned char value[SHMTAB_VAL_MAX];		/* of the entry being stored */
+};
+
+struct verify_ask {				/* somebody waits for the database's word about an address */
+	TAILQ_ENTRY(verify_ask) link;
+	struct verify_store *s;
+	verify_store_asked_fn *fn;
+	void   *ctx;
+	struct ev_defer defer;
+	char	addr[];
+};
+
+struct verify_write {				/* somebody waits until a result is committed */
+	TAILQ_ENTRY(verify_write) link;
+	struct verify_store *s;
+	verify_store_written_fn *fn;
+	void   *ctx;
 };
 
 int
@@ -42,10 +69,45 @@ verify_store_open(struct verify_store **sp, int dirfd, const struct verify_store
 }
 
 void
+verify_store_connect(struct verify_store *s, struct ev_loop *loop, const struct db_store_conf *conf, bool commit_wait)
+{
+	struct db_store_conf c = *conf;
+
+	c.words = VERIFY_STORE_WORDS;
+	s->loop = loop;
+	s->commit_wait = commit_wait;
+	TAILQ_INIT(&s->asks);
+	TAILQ_INIT(&s->writes);
+	s->db = db_store_new(loop, &c, &verify_db_kind, &s->conf.rules, s->table);
+}
+
+/* verify_store_disconnect - those who wait are not told */
+static void
+verify_store_disconnect(struct verify_store *s)
+{
+	struct verify_ask *a;
+	struct verify_write *w;
+
+	if (s->db == NULL)
+		return;
+	db_store_free(&s->db);
+	while ((a = TAILQ_FIRST(&s->asks)) != NULL) {
+		TAILQ_REMOVE(&s->asks, a, link);
+		ev_defer_cancel(s->loop, &a->defer);
+		mem_free(&a);
+	}
+	while ((w = TAILQ_FIRST(&s->writes)) != NULL) {
+		TAILQ_REMOVE(&s->writes, w, link);
+		mem_free(&w);
+	}
+}
+
+void
 verify_store_close(struct verify_store **sp)
 {
 	if (*sp == NULL)
 		return;
+	verify_store_disconnect(*sp);
 	shmtab_close(&(*sp)->table);
 	mem_free(sp);
 }
@@ -58,18 +120,26 @@ verify_store_key(struct verify_store *s, const char *addr)
 
 	if (len > SHMTAB_KEY_MAX)
 		return false;
-	memcpy(s->key, addr, len + 1);
-	for (char *p = s->key; (p = strchr(p, ':')) != NULL;)
-		*p = '_';
+	for (size_t i = 0; i < len; i++)
+		s->key[i] = addr[i] == ':' ? '_' : addr[i];
+	s->key[len] = 0;
 	s->key_len = len;
 	s->key_storable = !s->conf.smtputf8 || utf8_valid(addr, len);
 	return true;
 }
 
-/* verify_store_put - make the table's value of a record */
-static enum shmtab_act
-verify_store_put(struct verify_store *s, const struct address_record *a, uint32_t mark, struct shmtab_val *v)
+/* verify_store_shared - whether the present key is one for the database */
+static bool
+verify_store_shared(const struct verify_store *s)
 {
+	return s->db != NULL && verify_db_key(s->key, s->key_len);
+}
+
+/* verify_store_put - make the table's value of a record; dirty: the database does not have it */
+static enum shmtab_act
+verify_store_put(struct verify_store *s, const struct address_record *a, uint32_t mark, bool dirty, struct shmtab_val *v)
+{
+	v->pinned = dirty;
 	v->data = s->value;
 	v->len = address_encode(a, s->value, sizeof s->value);
 	v->expire_s = address_expiry(a, &s->conf.rules);
@@ -79,9 +149,16 @@ verify_store_put(struct verify_store *s, const struct address_record *a, uint32_
 
 /* query */
 
+enum verify_store_mode {
+	VERIFY_MAY_ASK,			/* a probe that is due is claimed in the database */
+	VERIFY_ALONE,			/* or here, when that is away */
+	VERIFY_LOOK,			/* not at all: it has just been asked */
+};
+
 struct verify_store_query {
 	struct verify_store *s;
 	int64_t now_s;
+	enum verify_store_mode mode;
 	uint32_t void_mark;		/* claims with this mark count for nothing: their worker is gone */
 	uint32_t seen_mark;		/* someone else's claim, not submitted yet */
 	struct verify_store_answer *ans;
@@ -96,7 +173,7 @@ verify_store_query_fn(void *ctx, const struct shmtab_val *old, struct shmtab_val
 	struct address_answer ans;
 
 	q->seen_mark = 0;
-	q->ans->adopted = false;
+	q->ans->adopted = q->ans->ask = false;
 	if (old != NULL && address_decode(&rec, old->data, old->len)) {
 		a = &rec;
 		if (old->mark != 0 && old->mark == q->void_mark) {
@@ -108,6 +185,11 @@ verify_store_query_fn(void *ctx, const struct shmtab_val *old, struct shmtab_val
 			q->seen_mark = old->mark;
 	}
 	address_query(a, s->key_storable, q->now_s, &s->conf.rules, &ans);
+	if (ans.probe && q->mode != VERIFY_ALONE && !q->ans->adopted && verify_store_shared(s)) {
+		q->ans->ask = q->mode == VERIFY_MAY_ASK;
+		ans.probe = false;
+		ans.act = ADDRESS_KEEP;			/* the database's answer will change it */
+	}
 	q->ans->status = ans.status;
 	q->ans->probe = ans.probe;
 	q->ans->tag = ans.after.probed_s;
@@ -115,7 +197,8 @@ verify_store_query_fn(void *ctx, const struct shmtab_val *old, struct shmtab_val
 	s->text[ans.text_len] = 0;
 	switch (ans.act) {
 	case ADDRESS_STORE:
-		return verify_store_put(s, &ans.after, shmtab_self(s->table), new);
+		return verify_store_put(s, &ans.after, shmtab_self(s->table), old != NULL && old->pinned && a != NULL &&
+		    ans.after.updated_s != 0, new);
 	case ADDRESS_DELETE:
 		return SHMTAB_DELETE;
 	case ADDRESS_KEEP:
@@ -124,10 +207,11 @@ verify_store_query_fn(void *ctx, const struct shmtab_val *old, struct shmtab_val
 	return SHMTAB_KEEP;
 }
 
-void
-verify_store_query(struct verify_store *s, const char *addr, int64_t now_s, struct verify_store_answer *ans)
+static void
+verify_store_decide(struct verify_store *s, const char *addr, int64_t now_s, enum verify_store_mode mode,
+    struct verify_store_answer *ans)
 {
-	struct verify_store_query q = { .s = s, .now_s = now_s, .ans = ans };
+	struct verify_store_query q = { .s = s, .now_s = now_s, .mode = mode, .ans = ans };
 
 	memset(ans, 0, sizeof *ans);
 	ans->text = s->text;
@@ -141,15 +225,97 @@ verify_store_query(struct verify_store *s, const char *addr, int64_t now_s, stru
 	}
 	/* as verify(8) of 3.11 and later on a database error: a temporary failure, and no probe */
 	ans->status = VERIFY_DEFER;
-	ans->probe = ans->adopted = false;
+	ans->probe = ans->adopted = ans->ask = false;
 	ans->unavailable = true;
 	ans->text = VERIFY_UNAVAIL_TEXT;
 }
 
+void
+verify_store_query(struct verify_store *s, const char *addr, int64_t now_s, struct verify_store_answer *ans)
+{
+	verify_store_decide(s, addr, now_s, s->db != NULL && db_store_usable(s->db) ? VERIFY_MAY_ASK : VERIFY_ALONE, ans);
+}
+
+/* asking the database */
+
+static void
+verify_store_asked(void *ctx, enum db_answer answer, const struct db_row *row)
+{
+	struct verify_ask *a = ctx;
+	struct verify_store *s = a->s;
+	struct verify_store_answer ans;
+
+	verify_store_decide(s, a->addr, ev_wall_s(s->loop), answer == DB_NO_ANSWER ? VERIFY_ALONE : VERIFY_LOOK, &ans);
+	if (answer == DB_IS_OURS) {
+		ans.probe = true;
+		ans.tag = row->num[VERIFY_DB_PROBED];
+	}
+	TAILQ_REMOVE(&s->asks, a, link);
+	a->fn(a->ctx, a->addr, &ans);
+	mem_free(&a);
+}
+
+static void
+verify_store_unasked(void *ctx)
+{
+	verify_store_asked(ctx, DB_NO_ANSWER, NULL);
+}
+
+void
+verify_store_ask(struct verify_store *s, const char *addr, verify_store_asked_fn *fn, void *ctx)
+{
+	size_t	len = strlen(addr);
+	struct verify_ask *a = mem_alloc(sizeof *a + len + 1);
+
+	a->s = s;
+	a->fn = fn;
+	a->ctx = ctx;
+	memcpy(a->addr, addr, len + 1);
+	TAILQ_INSERT_TAIL(&s->asks, a, link);
+	if (!verify_store_key(s, addr) || !db_store_ask(s->db, s->key, s->key_len, verify_store_asked, a))
+		ev_defer_set(s->loop, &a->defer, verify_store_unasked, a);
+}
+
 /* update */
+
+static void
+verify_store_written(void *ctx, bool committed)
+{
+	struct verify_write *w = ctx;
+
+	(void) committed;		/* it is kept here, and written later */
+	TAILQ_REMOVE(&w->s->writes, w, link);
+	w->fn(w->ctx);
+	mem_free(&w);
+}
+
+/* verify_store_write - send the present key's record on its way; true when fn will be called */
+static bool
+verify_store_write(struct verify_store *s, verify_store_written_fn *fn, void *ctx)
+{
+	struct verify_write *w;
+
+	if (fn == NULL || !s->commit_wait || !db_store_usable(s->db)) {
+		if (!db_store_write(s->db, s->key, s->key_len, NULL, NULL))
+			stats_add(STAT_db_kept, 1);
+		return false;
+	}
+	w = mem_alloc(sizeof *w);
+	w->s = s;
+	w->fn = fn;
+	w->ctx = ctx;
+	TAILQ_INSERT_TAIL(&s->writes, w, link);
+	if (db_store_write(s->db, s->key, s->key_len, verify_store_written, w))
+		return true;
+	stats_add(STAT_db_kept, 1);
+	TAILQ_REMOVE(&s->writes, w, link);
+	mem_free(&w);
+	return false;
+}
 
 struct verify_store_change {
 	struct verify_store *s;
+	bool	dirty;
 	struct address_record rec;	/* update: the new one */
 	int64_t tag;			/* release: the claim */
 	bool	ignored;
@@ -162,13 +328,15 @@ verify_store_update_fn(void *ctx, const struct shmtab_val *old, struct shmtab_va
 	struct address_record rec;
 
 	c->ignored = old != NULL && address_decode(&rec, old->data, old->len) && !address_update(&rec, c->rec.status);
-	return c->ignored ? SHMTAB_KEEP : verify_store_put(c->s, &c->rec, 0, new);
+	return c->ignored ? SHMTAB_KEEP : verify_store_put(c->s, &c->rec, 0, c->dirty, new);
 }
 
 enum verify_store_update
-verify_store_update(struct verify_store *s, const char *addr, enum verify_status status, const char *text, int64_t now_s)
+verify_store_update_then(struct verify_store *s, const char *addr, enum verify_status status, const char *text,
+    int64_t now_s, verify_store_written_fn *fn, void *ctx)
 {
 	struct verify_store_change c = { .s = s };
+	int	rc;
 
 	if (!verify_store_key(s, addr) || !s->key_storable)
 		return VERIFY_LOST;
@@ -177,9 +345,23 @@ verify_store_update(struct verify_store *s, const char *addr, enum verify_status
 	c.rec.text = text;
 	c.rec.text_len = strlen(text);
 	c.rec.text_len = utf8_cut(text, c.rec.text_len, sizeof s->value - ADDRESS_HEADER);
-	if (shmtab_modify(s->table, s->key, s->key_len, now_s, verify_store_update_fn, &c) < 0)
+	c.dirty = verify_store_shared(s);
+	rc = shmtab_modify(s->table, s->key, s->key_len, now_s, verify_store_update_fn, &c);
+	if (rc < 0 && c.dirty && errno == ENOSPC) {	/* half of the table waits for the database: as without one, then */
+		c.dirty = false;
+		rc = shmtab_modify(s->table, s->key, s->key_len, now_s, verify_store_update_fn, &c);
+	}
+	if (rc < 0)
 		return VERIFY_LOST;
-	return c.ignored ? VERIFY_IGNORED : VERIFY_STORED;
+	if (c.ignored)
+		return VERIFY_IGNORED;
+	return c.dirty && verify_store_write(s, fn, ctx) ? VERIFY_WRITING : VERIFY_STORED;
+}
+
+enum verify_store_update
+verify_store_update(struct verify_store *s, const char *addr, enum verify_status status, const char *text, int64_t now_s)
+{
+	return verify_store_update_then(s, addr, status, text, now_s, NULL, NULL);
 }
 
 /* the end of a claim */
@@ -202,7 +384,7 @@ verify_store_release_fn(void *ctx, const struct shmtab_val *old, struct shmtab_v
 		return SHMTAB_KEEP;
 	switch (address_release(&rec, c->tag, &after)) {
 	case ADDRESS_STORE:
-		return verify_store_put(c->s, &after, 0, new);
+		return verify_store_put(c->s, &after, 0, old->pinned, new);
 	case ADDRESS_DELETE:
 		return SHMTAB_DELETE;
 	case ADDRESS_KEEP:
@@ -216,8 +398,11 @@ verify_store_release(struct verify_store *s, const char *addr, int64_t tag, int6
 {
 	struct verify_store_change c = { .s = s, .tag = tag };
 
-	if (verify_store_key(s, addr))
-		shmtab_modify(s->table, s->key, s->key_len, now_s, verify_store_release_fn, &c);
+	if (!verify_store_key(s, addr))
+		return;
+	shmtab_modify(s->table, s->key, s->key_len, now_s, verify_store_release_fn, &c);
+	if (verify_store_shared(s))
+		db_store_release(s->db, s->key, s->key_len, tag);
 }
 
 /* cleanup */

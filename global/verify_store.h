@@ -1,6 +1,9 @@
-/* global/verify_store.h - address status of this host: verify(8)'s records in the shared-memory table
+/* global/verify_store.h - address status: verify(8)'s records in this host's shared-memory table, and behind it, if
+ * there is one, in the database that all hosts share
  * Joins address_record (rules) and shmtab (bytes): each call is one step for all workers of the host, so of all of
  * them one claims the probe. Holds no clock; blocks at most for a shard lock (shmtab.h).
+ * With a database (verify_store_connect), claims are made there, so of all hosts one probes; results are written there; and
+ * what other hosts learn arrives by itself. What the database does not answer in time is decided here alone.
  * A claim carries its worker's id until the probe was submitted; if that worker is gone, the next query takes the
  * claim over, so a killed worker's waiting probes are not lost for the probe's lifetime.
  */
@@ -13,7 +16,9 @@
 #include <stdint.h>
 
 #include <global/address_record.h>
+#include <global/db_store.h>
 #include <util/buf.h>
+#include <util/evloop.h>
 #include <util/shmtab.h>
 
 #define VERIFY_STORE_FILE "verify_cache.vouch"	/* in data_directory */
@@ -31,22 +36,37 @@ struct verify_store_conf {
  * returns   0, or -1: the shared file could not be had */
 int	verify_store_open(struct verify_store **, int dirfd, const struct verify_store_conf *, struct buf *why);
 void	verify_store_close(struct verify_store **);
+/* verify_store_connect - add the database
+ * conf	     words is set here; what it points to must outlive the store
+ * commit_wait	whether updates are acknowledged when they are committed (VERIFY_WRITING), or before */
+void	verify_store_connect(struct verify_store *, struct ev_loop *, const struct db_store_conf *, bool commit_wait);
 
 struct verify_store_answer {
 	enum verify_status status;
 	const char *text;	/* NUL-terminated, borrowed until the next call for this store */
 	bool	probe;		/* the caller has the claim now: it must submit a probe, then say submitted or release */
 	bool	adopted;	/* the claim was a dead worker's */
+	bool	ask;		/* a probe is due, if no other host has the claim: verify_store_ask will tell */
 	bool	unavailable;	/* not looked up: table busy, or address too long */
 	int64_t tag;		/* of the claim */
 };
 
 void	verify_store_query(struct verify_store *, const char *addr, int64_t now_s, struct verify_store_answer *);
+/* verify_store_ask - ask the database, after a query whose answer has `ask`
+ * fn	     called once, later, within the database's time limit, with the answer that holds then; addr is what was asked for.
+ *	     Nobody else is given a claim that it brings, so it must be run even when the client is gone. */
+typedef void verify_store_asked_fn(void *ctx, const char *addr, const struct verify_store_answer *);
+void	verify_store_ask(struct verify_store *, const char *addr, verify_store_asked_fn *fn, void *ctx);
 
-enum verify_store_update { VERIFY_STORED, VERIFY_IGNORED, VERIFY_LOST };
+enum verify_store_update { VERIFY_STORED, VERIFY_WRITING, VERIFY_IGNORED, VERIFY_LOST };
 /* verify_store_update - LOST: table busy, or an address that cannot be a key; text is stored as it is (sanitise first) */
 enum verify_store_update verify_store_update(struct verify_store *, const char *addr, enum verify_status,
 	    const char *text, int64_t now_s);
+/* verify_store_update_then - the same; WRITING: stored here, and on its way to the database. Then, and only then, fn is
+ * called, once, later: when it is committed, or the database's time is up (it will be written later) */
+typedef void verify_store_written_fn(void *ctx);
+enum verify_store_update verify_store_update_then(struct verify_store *, const char *addr, enum verify_status,
+	    const char *text, int64_t now_s, verify_store_written_fn *fn, void *ctx);
 /* verify_store_submitted, verify_store_release - the end of the claim `tag`: the probe is on its way, or will never be */
 void	verify_store_submitted(struct verify_store *, const char *addr, int64_t tag);
 void	verify_store_release(struct verify_store *, const char *addr, int64_t tag, int64_t now_s);

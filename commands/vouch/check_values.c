@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <global/db_conf.h>
 #include <util/mem.h>
 
 #include "check.h"
@@ -34,12 +35,23 @@ check_prefixed(const char *value, const char *list)
 static void
 check_map(struct check *c)
 {
-	const char *map = c->params->address_verify_map;
+	const char *map = c->params->address_verify_map, *reason;
+	const struct pg_lib *lib;
+	struct db_conf *db = NULL;
+	struct buf shown = BUF_INIT(4096), why = BUF_INIT(1024);
 	char   *where = check_where(c, "address_verify_map");
 
-	if (map[0] != 0)
-		check_warn(c, "%s: '%s': type '%.*s' is not supported and is treated as empty: remove the line", where, map,
-		    (int) strcspn(map, ":"), map);
+	db_conf_hide(&shown, map);		/* there may be a password in it */
+	if (map[0] != 0 && !db_conf_is(map))
+		check_warn(c, "%s: '%s': type '%.*s' is not supported and is treated as empty: remove the line", where,
+		    buf_str(&shown), (int) strcspn(map, ":"), map);
+	else if (map[0] != 0 && (lib = pg_lib_load(&reason)) == NULL)
+		check_error(c, "%s: '%s': %s", where, buf_str(&shown), reason);
+	else if (map[0] != 0 && (db = db_conf_read(lib, map, "vouch", &why)) == NULL)
+		check_error(c, "%s: '%s': %s", where, buf_str(&shown), buf_str(&why));
+	db_conf_free(&db);
+	buf_fini(&shown);
+	buf_fini(&why);
 	free(where);
 }
 

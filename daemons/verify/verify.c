@@ -27,6 +27,8 @@ struct verify_store *verify_store;
 struct ev_loop *verify_loop;
 
 static const struct params *verify_params;
+static const struct pg_lib *verify_pg;		/* NULL: no database */
+static struct db_conf *verify_db;
 static int verify_data_fd = -1;
 static struct ev_timer verify_house_timer;
 
@@ -135,6 +137,28 @@ verify_detail_find(const char *value)
 	    strcmp(value, "fixed") == 0 ? VERIFY_DETAIL_FIXED : VERIFY_DETAIL_FULL;
 }
 
+/* verify_map - what address_verify_map names; what cannot be used is reported once, and the host's own cache serves */
+static void
+verify_map(const struct params *p)
+{
+	struct buf shown = BUF_INIT(4096), why = BUF_INIT(1024);
+	const char *reason;
+
+	if (p->address_verify_map[0] == 0)
+		return;
+	db_conf_hide(&shown, p->address_verify_map);
+	if (!db_conf_is(p->address_verify_map))
+		msg_warn("address_verify_map = %s: this table type is not supported, the cache is kept in shared memory only; "
+		    "set it to nothing to keep it so, or to pgsql:... to share it (see DATABASE_README)", buf_str(&shown));
+	else if ((verify_pg = pg_lib_load(&reason)) == NULL)
+		msg_warn("address_verify_map = %s: %s: the cache is kept in shared memory only", buf_str(&shown), reason);
+	else if ((verify_db = db_conf_read(verify_pg, p->address_verify_map, "vouch/verify", &why)) == NULL)
+		msg_warn("address_verify_map = %s: %s: the cache is kept in shared memory only", buf_str(&shown), buf_str(&why));
+	verify_conf.commit_wait = verify_db != NULL && strcmp(p->address_verify_map_commit, "async") != 0;
+	buf_fini(&shown);
+	buf_fini(&why);
+}
+
 static void
 verify_pre_jail(const struct params *p, const struct main_cf *cf)
 {
@@ -146,12 +170,26 @@ verify_pre_jail(const struct params *p, const struct main_cf *cf)
 	if (verify_conf.str_max <= SHMTAB_KEY_MAX)	/* an address that was cut is then too long to be a key */
 		verify_conf.str_max = SHMTAB_KEY_MAX + 1;
 	verify_conf.detail = verify_detail_find(p->address_verify_reason_detail);
-	if (p->address_verify_map[0] != 0)
-		msg_warn("address_verify_map = %s: this table type is not supported, the cache is kept in shared memory only; "
-		    "to silence this, set address_verify_map to nothing", p->address_verify_map);
+	verify_map(p);
 	if ((verify_data_fd = open(p->data_directory, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
 		msg_warn("data_directory %s: %s: the cache is not shared with other workers and not kept",
 		    p->data_directory, strerror(errno));
+}
+
+static void
+verify_connect(void)
+{
+	struct db_store_conf conf = {
+		.lib = verify_pg,
+		.where = verify_db,
+		.timeout_ms = verify_params->address_verify_map_timeout,
+		.sync_ms = verify_params->address_verify_sync_interval,
+		.clean_s = verify_params->address_verify_cache_cleanup_interval / 1000,
+		.host_name = verify_params->myhostname,
+	};
+
+	if (verify_db != NULL)
+		verify_store_connect(verify_store, verify_loop, &conf, verify_conf.commit_wait);
 }
 
 static void
@@ -176,8 +214,15 @@ verify_start(struct ev_loop *loop)
 		msg_info("cache file %s is new: there was none, or it was damaged or of another version",
 		    VERIFY_STORE_FILE);
 	verify_probe_init(verify_params);
+	verify_connect();
 	stats_add(STAT_workers, 1);
 	verify_house(NULL);
+}
+
+static bool
+verify_busy(void)
+{
+	return verify_probe_busy() || verify_wait_busy();
 }
 
 static const struct multi_server verify_ops = {
@@ -188,7 +233,7 @@ static const struct multi_server verify_ops = {
 	.opened = verify_opened,
 	.input = verify_input,
 	.closed = verify_closed,
-	.busy = verify_probe_busy,
+	.busy = verify_busy,
 	.leaving = verify_leaving,
 };
 

@@ -18,6 +18,7 @@ struct verify_hold {
 	struct ms_client *client;
 	char   *addr;
 	uint64_t changes;		/* of the table near addr, when last looked at */
+	bool	asked;			/* the database, since the last regular look */
 	int64_t end_ms, look_ms;
 };
 
@@ -41,6 +42,7 @@ verify_hold_tick(void *ctx)
 {
 	struct verify_hold *h, *next;
 	int64_t now = ev_now_ms(verify_loop);
+	struct verify_store_answer ans;
 	uint64_t changes;
 	bool	final;
 
@@ -50,9 +52,16 @@ verify_hold_tick(void *ctx)
 		final = now >= h->end_ms;
 		if (changes == h->changes && now < h->look_ms && !final)
 			continue;
+		h->asked = h->asked && now < h->look_ms;
 		h->changes = changes;
 		h->look_ms = now + VERIFY_HOLD_LOOK_MS;
-		if (!verify_query_reply(h->client, h->addr, final))
+		verify_store_query(verify_store, h->addr, ev_wall_s(verify_loop), &ans);
+		verify_query_probe(h->addr, &ans);
+		if (ans.ask && !h->asked) {
+			h->asked = true;
+			verify_wait_ask(NULL, NULL, NULL, h->addr);
+		}
+		if (!verify_query_reply(h->client, &ans, final))
 			continue;
 		if (!final)
 			stats_add(STAT_held_answered, 1);

@@ -17,6 +17,7 @@
 struct verify_client {
 	struct attr_in in;
 	struct verify_hold *hold;
+	struct verify_wait *wait;
 };
 
 /* verify_reply - the reply to a request that has no more to say than a status */
@@ -79,35 +80,55 @@ verify_detail_text(enum verify_status status, const char *text, char *buf, size_
 }
 
 bool
-verify_query_reply(struct ms_client *ms, const char *addr, bool final)
+verify_query_reply(struct ms_client *ms, const struct verify_store_answer *ans, bool final)
 {
 	static const enum stat_id counter[VERIFY_STATUSES] = {
 		[VERIFY_OK] = STAT_query_ok, [VERIFY_DEFER] = STAT_query_defer,
 		[VERIFY_BOUNCE] = STAT_query_bounce, [VERIFY_TODO] = STAT_query_todo,
 	};
 	static struct buf b = BUF_INIT(2 * SHMTAB_VAL_MAX);	/* kept: one reply is made at a time */
-	struct verify_store_answer ans;
 	char	code[32];
 
-	verify_store_query(verify_store, addr, ev_wall_s(verify_loop), &ans);
-	msg_debug("GOT %s status=%d text=%s", addr, ans.status, ans.text);
-	if (ans.probe) {
-		msg_debug("PROBE %s probed=%lld", addr, (long long) ans.tag);
-		if (ans.adopted)
-			stats_add(STAT_claims_adopted, 1);
-		verify_probe_start(addr, ans.tag);
-	}
-	if (ans.status == VERIFY_TODO && verify_conf.hold_ms > 0 && !final)
+	if (ans->status == VERIFY_TODO && verify_conf.hold_ms > 0 && !final)
 		return false;
 	buf_reset(&b);
 	attr_put_uint(&b, "status", VERIFY_REPLY_OK);
-	attr_put_uint(&b, "recipient_status", ans.status);
-	attr_put_str(&b, "reason", verify_detail_text(ans.status, ans.text, code, sizeof code));
+	attr_put_uint(&b, "recipient_status", ans->status);
+	attr_put_str(&b, "reason", verify_detail_text(ans->status, ans->text, code, sizeof code));
 	attr_put_end(&b);
 	ms_send(ms, b.data, b.len);
 	stats_add(STAT_queries, 1);
-	stats_add(ans.unavailable ? STAT_query_unavailable : counter[ans.status], 1);
+	stats_add(ans->unavailable ? STAT_query_unavailable : counter[ans->status], 1);
 	return true;
+}
+
+void
+verify_query_probe(const char *addr, const struct verify_store_answer *ans)
+{
+	if (!ans->probe)
+		return;
+	msg_debug("PROBE %s probed=%lld", addr, (long long) ans->tag);
+	if (ans->adopted)
+		stats_add(STAT_claims_adopted, 1);
+	verify_probe_start(addr, ans->tag);
+}
+
+void
+verify_query_waited(struct ms_client *ms, void *ctx, const char *addr, const struct verify_store_answer *ans)
+{
+	struct verify_client *c = ctx;
+
+	if (verify_query_reply(ms, ans, false))
+		ms_resume(ms);
+	else
+		verify_hold_new(&c->hold, ms, addr);
+}
+
+void
+verify_update_reply(struct ms_client *ms)
+{
+	/* whatever became of it: any other answer would put the probe into the deferred queue */
+	verify_reply(ms, VERIFY_REPLY_OK);
 }
 
 /* the requests: each handler reads its attributes; false means malformed, the reader says how */
@@ -117,20 +138,39 @@ verify_query(struct ms_client *ms, struct verify_client *c, struct attr_reader *
 {
 	const char *addr = attr_str(r, "address");
 
+	struct verify_store_answer ans;
+
 	if (addr == NULL)
 		return false;
-	if (!verify_query_reply(ms, addr, false))
+	verify_store_query(verify_store, addr, ev_wall_s(verify_loop), &ans);
+	msg_debug("GOT %s status=%d text=%s", addr, ans.status, ans.text);
+	verify_query_probe(addr, &ans);
+	if (ans.ask && ans.status == VERIFY_TODO) {
+		verify_wait_ask(&c->wait, ms, c, addr);
+		return true;
+	}
+	if (!verify_query_reply(ms, &ans, false))
 		verify_hold_new(&c->hold, ms, addr);
+	if (ans.ask)
+		verify_wait_ask(NULL, NULL, NULL, addr);	/* only to refresh what we know */
 	return true;
 }
 
-static void
-verify_update_store(const char *addr, enum verify_status status, const char *reason)
+/* verify_update_store - false: the reply is to wait */
+static bool
+verify_update_store(struct ms_client *ms, struct verify_client *c, const char *addr, enum verify_status status,
+    const char *reason)
 {
 	char   *text = mem_strdup(reason), shown[VERIFY_SHOW_MAX];
+	struct verify_wait *wait = verify_conf.commit_wait ? verify_wait_new(&c->wait, ms) : NULL;
+	bool	reply = true;
 
 	utf8_sanitise(text, strlen(text), verify_conf.smtputf8);
-	switch (verify_store_update(verify_store, addr, status, text, ev_wall_s(verify_loop))) {
+	switch (verify_store_update_then(verify_store, addr, status, text, ev_wall_s(verify_loop),
+	    wait != NULL ? verify_wait_written : NULL, wait)) {
+	case VERIFY_WRITING:
+		reply = false;
+		/* FALLTHROUGH */
 	case VERIFY_STORED:
 		msg_debug("PUT %s status=%d text=%s", addr, status, text);
 		verify_hold_wake();
@@ -145,6 +185,9 @@ verify_update_store(const char *addr, enum verify_status status, const char *rea
 		break;
 	}
 	mem_free(&text);
+	if (reply)
+		verify_wait_free(&c->wait);
+	return reply;
 }
 
 static bool
@@ -155,7 +198,6 @@ verify_update(struct ms_client *ms, struct verify_client *c, struct attr_reader 
 	const char *reason = attr_str(r, "reason");
 	char	shown[VERIFY_SHOW_MAX];
 
-	(void) c;
 	if (reason == NULL)
 		return false;
 	if (status > VERIFY_BOUNCE) {		/* TODO is no result */
@@ -165,10 +207,9 @@ verify_update(struct ms_client *ms, struct verify_client *c, struct attr_reader 
 		verify_reply(ms, VERIFY_REPLY_BAD);
 		return true;
 	}
-	verify_update_store(addr, (enum verify_status) status, reason);
 	stats_add(STAT_updates, 1);
-	/* whatever became of it: any other answer would put the probe into the deferred queue */
-	verify_reply(ms, VERIFY_REPLY_OK);
+	if (verify_update_store(ms, c, addr, (enum verify_status) status, reason))
+		verify_update_reply(ms);
 	return true;
 }
 
@@ -257,7 +298,7 @@ verify_input(struct ms_client *ms, void *ctx, const char *data, size_t n, size_t
 		case ATTR_IN_DONE:
 			verify_serve(ms, c);
 			attr_in_reset(&c->in);
-			if (c->hold != NULL) {
+			if (c->hold != NULL || c->wait != NULL) {
 				*used_r += used;
 				return MS_HOLD;
 			}
@@ -278,6 +319,7 @@ verify_closed(struct ms_client *ms, void *ctx)
 
 	(void) ms;
 	verify_hold_free(&c->hold);
+	verify_wait_left(&c->wait);
 	attr_in_fini(&c->in);
 	mem_free(&c);
 }

@@ -41,10 +41,7 @@ while [ $i -lt "$ROUNDS" ]; do
 			floor*)	check= ;;	# one answer for all
 			*)	check=-M ;;
 			esac
-			# shellcheck disable=SC2086
 			bench_once "$s" "hit$c" "$(socket "$s")" -c $c -K $K -o uniform $check
-		done
-		for s in $servers; do
 			bench_once "$s" "update$c" "$(socket "$s")" -c $c -K $K -u 100
 		done
 	done

@@ -1,8 +1,8 @@
 # tests/bench/lib.sh - rounds, medians, goals; sourced after integration/lib.sh
-# Servers are measured in turn, A B C A B C ..., in short runs, so that a machine that gets slower or faster meets them all
-# alike. A ratio is the median of the ratios of each round, not a ratio of medians.
+# Servers are measured in turn, A B C A B C ..., so that a machine that gets slower or faster meets them all alike.
+# A ratio is the median of the ratios of each round, not a ratio of medians.
 
-ROUNDS=${BENCH_ROUNDS:-11} SECONDS_EACH=${BENCH_SECONDS:-0.25}
+ROUNDS=${BENCH_ROUNDS:-5} SECONDS_EACH=${BENCH_SECONDS:-0.6}
 FIGURES=$T/figures
 mkdir -p "$FIGURES"
 
@@ -20,5 +20,5 @@ bench_median() { sort -n | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) /
 # ratio KEY.NAME KEY.OTHER - median of the rates' ratios, two decimals
 ratio() { paste -d ' ' "$FIGURES/$1" "$FIGURES/$2" | awk '{ print $1 / $4 }' | bench_median | awk '{ printf "%.2f\n", $1 }'; }
 # at_least VALUE GOAL, at_most VALUE GOAL - "goal >= 2.5: met"
-at_least() { awk -v v="$1" -v g="$2" 'BEGIN { printf "goal >= %s: %s", g, (v >= g) ? "met" : "NOT MET" }'; }
-at_most() { awk -v v="$1" -v g="$2" 'BEGIN { printf "goal <= %s: %s", g, (v <= g) ? "met" : "NOT MET" }'; }
+at_least() { awk -v v="$1" -v g="$2" 'BEGIN { printf "goal >= %s: %s", g, v >= g ? "met" : "NOT MET" }'; }
+at_most() { awk -v v="$1" -v g="$2" 'BEGIN { printf "goal <= %s: %s", g, v <= g ? "met" : "NOT MET" }'; }
