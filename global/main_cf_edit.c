@@ -17,8 +17,7 @@ main_cf_edit_find(const struct cfline *l, const struct main_cf_edit *edits, size
 	const char *name = buf_str(&l->text);
 	size_t	len = strcspn(name, "= \t\r\n\v\f"), i;
 
-	if (l->orphan)
-		return nedits;			/* readers skip it */
+	/* an orphan, which readers skip, begins with a blank: len is 0 */
 	for (i = 0; i < nedits; i++)
 		if (strlen(edits[i].name) == len && memcmp(edits[i].name, name, len) == 0)
 			break;
