@@ -30,8 +30,23 @@ socket() {
 	esac
 }
 servers=$(printf '%s\n' $servers | awk '!seen[$0]++')
+# echod_pids SOCKET - the echo server there and its workers
+echod_pids() {
+	for pid in $(find /proc/[0-9]* -maxdepth 1 -name exe -lname '*/echod' 2>/dev/null); do
+		pid=${pid%/exe}
+		tr '\0' ' ' <"$pid/cmdline" | grep -q -F -e "-s $1 " && echo "${pid#/proc/}"
+	done
+}
+pids() {
+	case $1 in
+	floor*)	echod_pids "$T/$1" ;;
+	postfix) workers "$PFQ" verify ;;
+	vouch*)	workers "$T/$1/queue" verify ;;
+	esac
+}
 for s in $servers; do
 	vload -s "$(socket "$s")" -n $K -K $K -u 100 -c 4 || fail "cannot fill $s: $LOAD"
+	eval "pids_$s=\$(pids $s)"
 done
 i=0
 while [ $i -lt "$ROUNDS" ]; do
@@ -41,7 +56,12 @@ while [ $i -lt "$ROUNDS" ]; do
 			floor*)	check= ;;	# one answer for all
 			*)	check=-M ;;
 			esac
+			# shellcheck disable=SC2086
+			eval "PIDS=\$pids_$s"
 			bench_once "$s" "hit$c" "$(socket "$s")" -c $c -K $K -o uniform $check
+		done
+		for s in $servers; do
+			eval "PIDS=\$pids_$s"
 			bench_once "$s" "update$c" "$(socket "$s")" -c $c -K $K -u 100
 		done
 	done
@@ -63,10 +83,10 @@ for kind in hit update; do
 		hit)	what="queries answered from the cache, $c connections" ;;
 		update)	what="updates, $c connections" ;;
 		esac
-		printf '\n%-52s %10s %8s %8s\n' "$what" "per s" "p50 us" "p99 us"
+		bench_head "$what"
 		for s in $servers; do
 			f=$kind$c.$s
-			printf '  %-50s %10.0f %8.1f %8.1f' "$(name_of "$s")" "$(median "$f" 1)" "$(median "$f" 2)" "$(median "$f" 3)"
+			bench_row "$(name_of "$s")" "$f"
 			case $s in
 			vouch*)	r=$(ratio "$f" "$kind$c.floor${s#vouch}")
 				printf '   %s x floor (%s)' "$r" "$(at_least "$r" 0.75)"

@@ -16,17 +16,23 @@ for k in 10000 1000000; do
 done
 i=0
 while [ $i -lt "$ROUNDS" ]; do
-	for k in 10000 1000000; do
-		bench_once k$k hit "$(verify_socket k$k)" -c 16 -K $k -o uniform -M
-		bench_once k$k update "$(verify_socket k$k)" -c 16 -K $k -o uniform -u 100
+	for u in 0 100; do
+		for k in 10000 1000000; do
+			PIDS=$(workers "$T/k$k/queue" verify)
+			bench_once k$k u$u "$(verify_socket k$k)" -c 16 -K $k -o uniform -u $u
+		done
 	done
 	i=$((i + 1))
 done
-printf '\n%-52s %10s %8s %8s\n' "size of the cache, 16 connections, 1 worker" "per s" "p50 us" "p99 us"
-for kind in hit update; do
+bench_head "size of the cache, 16 connections, 1 worker"
+for kind in u0 u100; do
+	case $kind in
+	u0)	what=queries ;;
+	*)	what=updates ;;
+	esac
 	for k in 10000 1000000; do
 		f=$kind.k$k
-		printf '  %-50s %10.0f %8.1f %8.1f' "$kind, $k entries" "$(median "$f" 1)" "$(median "$f" 2)" "$(median "$f" 3)"
+		bench_row "$what, $k entries" "$f"
 		if [ $k = 1000000 ]; then
 			r=$(ratio "$f" "$kind.k10000")
 			printf '   %s x (%s)' "$r" "$(at_least "$r" 0.85)"
@@ -52,6 +58,6 @@ awk -v bytes="$(vouch_stat full cache_bytes)" -v n="$(vouch_stat full cache_entr
     -v text="$(is addr_bytes "$LOAD") $(is text_bytes "$LOAD")" 'BEGIN {
 	split(text, t, " ")
 	cost = bytes / n - t[1] - t[2]
-	printf "  %-50s %10.1f   goal <= 96: %s\n", "bytes per entry over address and text, table full", cost, cost <= 96 ? "met" : "NOT MET"
+	printf "  %-50s %10.1f   goal <= 96: %s\n", "bytes per entry over address and text, table full", cost, (cost <= 96) ? "met" : "NOT MET"
 	printf "  %-50s %10.0f\n", sprintf("entries in 64M (address %.0f, text %.0f bytes)", t[1], t[2]), n
 }'
