@@ -47,18 +47,20 @@ attr_in_feed(struct attr_in *in, const char *data, size_t n, size_t *used_r)
 		nul = memchr(p, 0, (size_t) (end - p));
 		len = (size_t) ((nul != NULL ? nul : end) - p);
 		keep = len < in->str_max - in->str_len ? len : in->str_max - in->str_len;
-		if (keep < len)
-			in->cut = true;
 		/* invariant: str_len <= str_max */
-		if (buf_add(&in->list, p, keep) < 0)
-			break;
+		if (keep == len) {
+			if (buf_add(&in->list, p, len + (nul != NULL)) < 0)	/* the NUL as well */
+				break;
+		} else {
+			in->cut = true;
+			if (buf_add(&in->list, p, keep) < 0 || (nul != NULL && buf_addc(&in->list, 0) < 0))
+				break;
+		}
 		in->str_len += keep;
 		p += len;
 		if (nul == NULL)
 			continue;
 		p++;
-		if (buf_addc(&in->list, 0) < 0)
-			break;
 		if (in->str_len == 0 && in->strings % 2 == 0) {		/* an empty name ends the list */
 			*used_r = (size_t) (p - data);
 			return ATTR_IN_DONE;

@@ -71,7 +71,7 @@ buf_grew(struct buf *b, size_t n)
 }
 
 int
-buf_add(struct buf *b, const void *p, size_t n)
+buf_add_slow(struct buf *b, const void *p, size_t n)
 {
 	char   *to = buf_room(b, n);
 
@@ -81,20 +81,6 @@ buf_add(struct buf *b, const void *p, size_t n)
 		memcpy(to, p, n);
 	buf_grew(b, n);
 	return 0;
-}
-
-int
-buf_addc(struct buf *b, int c)
-{
-	char	ch = (char) c;
-
-	return buf_add(b, &ch, 1);
-}
-
-int
-buf_adds(struct buf *b, const char *s)
-{
-	return buf_add(b, s, strlen(s));
 }
 
 int

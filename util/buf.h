@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/types.h>
 
 struct buf {
@@ -26,9 +27,9 @@ void	buf_fini(struct buf *);			/* frees; the struct may be used again */
 void	buf_reset(struct buf *);		/* empties, keeps the memory */
 void	buf_shrink(struct buf *, size_t keep);	/* empties, and frees memory above keep bytes */
 /* adders return 0, or -1 when the limit is in the way (nothing added, full set) */
-int	buf_add(struct buf *, const void *, size_t n);
-int	buf_addc(struct buf *, int c);
-int	buf_adds(struct buf *, const char *);
+static inline int buf_add(struct buf *, const void *, size_t n);
+static inline int buf_addc(struct buf *, int c);
+static inline int buf_adds(struct buf *, const char *);
 int	buf_addf(struct buf *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int	buf_addv(struct buf *, const char *fmt, va_list) __attribute__((format(printf, 2, 0)));
 /* buf_room - space for n more bytes, or NULL as above; write there, then buf_grew(n) */
@@ -42,5 +43,34 @@ char	*buf_take(struct buf *);		/* the content as a heap string the caller frees;
 int	buf_read_fd(struct buf *, int fd);
 /* buf_read_file - append the file's content; as buf_read_fd */
 int	buf_read_file(struct buf *, int dirfd, const char *path);
+
+/* the adders are inline: a reply is made of a dozen small pieces, and most fit into what is there */
+
+int	buf_add_slow(struct buf *, const void *, size_t n);
+
+static inline int
+buf_add(struct buf *b, const void *p, size_t n)
+{
+	if (b->full || n > b->max - b->len || n >= b->cap - b->len || n == 0)	/* invariants: len <= max, len <= cap */
+		return buf_add_slow(b, p, n);
+	memcpy(b->data + b->len, p, n);
+	b->len += n;
+	b->data[b->len] = 0;
+	return 0;
+}
+
+static inline int
+buf_addc(struct buf *b, int c)
+{
+	char	ch = (char) c;
+
+	return buf_add(b, &ch, 1);
+}
+
+static inline int
+buf_adds(struct buf *b, const char *s)
+{
+	return buf_add(b, s, strlen(s));
+}
 
 #endif

@@ -1,6 +1,9 @@
 /* util/utf8.c - UTF-8 as RFC 3629 has it (section 4, the UTF8-octets grammar) */
 #include "utf8.h"
 
+#include <stdint.h>
+#include <string.h>
+
 size_t
 utf8_seq(const char *s, size_t n)
 {
@@ -32,7 +35,15 @@ utf8_seq(const char *s, size_t n)
 bool
 utf8_valid(const char *s, size_t n)
 {
-	for (size_t i = 0, len; i < n; i += len)
+	uint64_t eight;
+	size_t	i = 0, len;
+
+	for (; n - i >= sizeof eight; i += sizeof eight) {	/* most text is ASCII: eight bytes at a time */
+		memcpy(&eight, s + i, sizeof eight);
+		if ((eight & 0x8080808080808080) != 0)
+			break;
+	}
+	for (; i < n; i += len)
 		if ((len = utf8_seq(s + i, n - i)) == 0)
 			return false;
 	return true;

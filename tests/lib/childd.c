@@ -104,7 +104,9 @@ childd_proc_status(struct buf *b)
 	while (f != NULL && fgets(line, sizeof line, f) != NULL)
 		for (size_t i = 0; i < sizeof want / sizeof want[0]; i++)
 			if (strncmp(line, want[i], strlen(want[i])) == 0)
-				buf_adds(b, line);
+				/* signals 32 and 33 are the C library's: whoever started us may have left them ignored */
+				buf_addf(b, "%s\t%016llx\n", want[i],
+				    strtoull(line + strlen(want[i]), NULL, 16) & ~(3ULL << 31));
 	if (f != NULL)
 		fclose(f);
 }
