@@ -132,20 +132,19 @@ master_test(const char *config_dir)
 {
 	struct buf why = BUF_INIT(SUPER_WHY_MAX), path = BUF_INIT(PATH_MAX);
 	struct main_cf *cf = main_cf_read(config_dir, master_ignore, NULL, &why);
+	enum pidfile_lock_result r;
 	pid_t	named;
 
 	if (cf == NULL || params_eval(cf, "queue_directory", &path, &why) < 0)
 		master_fatal_lines(&why);
 	buf_adds(&path, "/" PIDFILE_LOCK_MASTER);
-	switch (pidfile_lock_test(buf_str(&path), &named, &why)) {
-	case PIDFILE_FREE:
-		return 0;
-	case PIDFILE_HELD:
-		return 1;
-	case PIDFILE_ERROR:
-		break;
-	}
-	msg_fatal("%s", buf_str(&why));
+	r = pidfile_lock_test(buf_str(&path), &named, &why);
+	if (r == PIDFILE_ERROR)
+		master_fatal_lines(&why);
+	buf_fini(&path);
+	buf_fini(&why);
+	main_cf_free(&cf);
+	return r == PIDFILE_HELD;
 }
 
 /* master_wait - -w: go on in a child; its parent stays until the child is ready, or is no more

@@ -125,13 +125,14 @@ super_start(struct super *s, struct plan **planp, struct buf *why)
 {
 	s->shared.user.uid = (*planp)->uid;
 	s->shared.user.gid = (*planp)->gid;
+	/* from here on they wait for the loop, so that nothing interrupts a start half-way */
 	ev_signal_set(s->loop, SIGCHLD, super_sigchld, s);
-	if (maillog_init("master", (*planp)->params, why) < 0 || reload_apply(s, planp, why) < 0)
-		return -1;
 	ev_signal_set(s->loop, SIGHUP, super_sighup, s);
 	ev_signal_set(s->loop, SIGTERM, super_sigterm, s);
 	ev_signal_set(s->loop, SIGINT, super_sigterm, s);
 	ev_signal_set(s->loop, SIGQUIT, super_sigterm, s);
+	if (maillog_init("master", (*planp)->params, why) < 0 || reload_apply(s, planp, why) < 0)
+		return -1;
 	super_log_lines(msg_warn, &s->plan->notes);
 	super_log_stderr(s);
 	msg_info("daemon started -- version %s, configuration %s", VOUCH_VERSION, s->plan->config_dir);
