@@ -282,6 +282,27 @@ test_taken(void **state)
 	}
 }
 
+/* a server that is so busy that its queue is full is a server all the same */
+static void
+test_taken_busy(void **state)
+{
+	struct listen l;
+	struct plan *p;
+	int	fd, clients[100], n = 0;
+
+	(void) state;
+	assert_true((fd = sock_unix_listen("private/x", 1, 0666)) >= 0);
+	while (n < 100 && (clients[n] = sock_unix_connect("private/x", true)) >= 0)
+		n++;
+	assert_true(n < 100);
+	assert_int_equal(open_line(&l, &p, "x unix - - n - 1 childd"), -1);
+	assert_non_null(strstr(buf_str(&why), "private/x is in use by another process; end that"));
+	plan_free(&p);
+	while (n > 0)
+		close(clients[--n]);
+	close(fd);
+}
+
 /* what is no socket is not removed */
 static void
 test_in_the_way(void **state)
@@ -397,6 +418,7 @@ main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_inet_several, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stale, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_taken, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_taken_busy, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_in_the_way, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_replaced, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_former, setup, teardown),

@@ -104,6 +104,7 @@ test_clients_stay(void **state)
 	assert_int_equal(pid_of(a), old);
 	sock_close(&a);
 	UNTIL(rig_children_are, "1");
+	assert_int_equal(rig.super.children.leaving, 0);
 	assert_int_equal(pid_of(b), new);
 	assert_true(rig_log_has("reload -- version"));
 	assert_false(rig_log_has("warning"));
@@ -282,18 +283,21 @@ static void
 test_address_widens(void **state)
 {
 	char	where[17] = ":", *text;
+	pid_t	old;
 
 	(void) state;
 	rig_port(where + 1);
 	text = mem_printf("127.0.0.1:%s inet n n n 0 1 childd\n", where + 1);
 	start("", text);
 	mem_free(&text);
-	assert_true(rig_pid(&rig, where) > 0);
+	assert_true((old = rig_pid(&rig, where)) > 0);
+	kill(old, SIGSTOP);		/* it still has the old listener, which is the more specific one */
 	text = mem_printf("%s inet n n n 0 1 childd\n", where + 1);
 	rig_master_cf(&rig, text);
 	if (!super_reload(&rig.super))
 		fail_msg("%s", rig_log());
 	assert_true(rig_pid(&rig, where) > 0);
+	kill(old, SIGCONT);
 	assert_int_equal(sock_inet_listen("127.0.0.1", where + 1, 5), -1);
 	mem_free(&text);
 	text = mem_printf("127.0.0.1:%s inet n n n 0 1 childd\n", where + 1);

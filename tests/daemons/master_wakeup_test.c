@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -190,12 +191,14 @@ test_stuck(void **state)
 	kill(c->pid, SIGCONT);
 }
 
-/* no trigger while the service is paused: it would be the client that waits */
+/* no trigger while the service is paused; a FIFO shows it, for it keeps every byte */
 static void
 test_paused(void **state)
 {
+	int	waiting = -1;
+
 	(void) state;
-	start("x unix - n n 10 1 childd count=count exit=1\n");
+	start("x fifo - n n 10 1 childd count=count exit=1\n");
 	ev_fake_advance(rig.loop, 0);
 	assert_true(rig_until(&rig, rig_logged, "throttling"));
 	for (int i = 0; i < 5; i++) {
@@ -203,6 +206,8 @@ test_paused(void **state)
 		rig_turn(&rig, 20);
 	}
 	assert_int_equal(rig_lines(&rig, "count"), 1);
+	assert_int_equal(ioctl(rig_service(&rig, "private/x")->listen.fds[0], FIONREAD, &waiting), 0);
+	assert_int_equal(waiting, 1);
 }
 
 int
