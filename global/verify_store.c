@@ -120,9 +120,9 @@ verify_store_key(struct verify_store *s, const char *addr)
 
 	if (len > SHMTAB_KEY_MAX)
 		return false;
-	for (size_t i = 0; i < len; i++)
-		s->key[i] = addr[i] == ':' ? '_' : addr[i];
-	s->key[len] = 0;
+	memcpy(s->key, addr, len + 1);
+	for (char *p = s->key; (p = strchr(p, ':')) != NULL;)
+		*p = '_';
 	s->key_len = len;
 	s->key_storable = !s->conf.smtputf8 || utf8_valid(addr, len);
 	return true;

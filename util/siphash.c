@@ -1,4 +1,4 @@
-/* util/siphash.c - SipHash-2-4 */
+/* util/siphash.c - SipHash-1-3 */
 #include "siphash.h"
 
 #include <endian.h>
@@ -30,7 +30,6 @@ siphash_word(uint64_t v[4], uint64_t m)
 {
 	v[3] ^= m;
 	siphash_round(v);
-	siphash_round(v);
 	v[0] ^= m;
 }
 
@@ -53,7 +52,7 @@ siphash(const struct siphash_key *key, const void *data, size_t n)
 		last |= (uint64_t) p[i] << (8 * i);
 	siphash_word(v, last);
 	v[2] ^= 0xff;
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 3; i++)
 		siphash_round(v);
 	return v[0] ^ v[1] ^ v[2] ^ v[3];
 }

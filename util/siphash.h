@@ -1,4 +1,6 @@
-/* util/siphash.h - SipHash-2-4, a keyed hash: for hash tables that strangers fill, and as a record checksum
+/* util/siphash.h - SipHash-1-3, a keyed hash: for hash tables that strangers fill, and as a record checksum
+ * One round for each word and three at the end, as the hash tables of several languages have it: half the work of 2-4, which
+ * is meant for message authentication.
  * source: Aumasson and Bernstein, "SipHash: a fast short-input PRF" (2012)
  */
 #ifndef UTIL_SIPHASH_H

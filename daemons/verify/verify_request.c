@@ -137,7 +137,6 @@ static bool
 verify_query(struct ms_client *ms, struct verify_client *c, struct attr_reader *r)
 {
 	const char *addr = attr_str(r, "address");
-
 	struct verify_store_answer ans;
 
 	if (addr == NULL)
