@@ -94,7 +94,7 @@ test_clients_stay(void **state)
 	assert_int_equal(rig.super.plan->params->max_use, 7);
 	b = -1;
 	new = old;			/* which may go on accepting until it notices */
-	for (int i = 0; i < 500 && new == old; i++) {
+	for (int i = 0; i < 1000 && new == old; i++) {
 		sock_close(&b);
 		assert_true((b = rig_connect(&rig, "private/x")) >= 0);
 		new = pid_of(b);
@@ -131,7 +131,7 @@ test_deadline(void **state)
 	assert_int_equal(pid_of(a), old[0]);
 	assert_int_equal(pid_of(b), old[1]);
 	ev_fake_advance(rig.loop, 1);
-	for (int i = 0; i < 500 && child_find(&rig.super.children, old[0]) != NULL; i++)
+	for (int i = 0; i < 1000 && child_find(&rig.super.children, old[0]) != NULL; i++)
 		rig_turn(&rig, 10);
 	assert_null(child_find(&rig.super.children, old[0]));
 	assert_int_equal(pid_of(b), old[1]);
@@ -139,7 +139,7 @@ test_deadline(void **state)
 	rig_turn(&rig, 50);
 	assert_int_equal(pid_of(b), old[1]);
 	ev_fake_advance(rig.loop, 1);
-	for (int i = 0; i < 500 && child_find(&rig.super.children, old[1]) != NULL; i++)
+	for (int i = 0; i < 1000 && child_find(&rig.super.children, old[1]) != NULL; i++)
 		rig_turn(&rig, 10);
 	assert_null(child_find(&rig.super.children, old[1]));
 	assert_int_equal(rig_log_count("does not end: killing it"), 1);
@@ -272,7 +272,7 @@ test_added_and_removed(void **state)
 	assert_null(rig_service(&rig, "private/x"));
 	assert_int_equal(pid_of(a), old);		/* its client is served to the end */
 	sock_close(&a);
-	for (int i = 0; i < 500 && child_find(&rig.super.children, old) != NULL; i++)
+	for (int i = 0; i < 1000 && child_find(&rig.super.children, old) != NULL; i++)
 		rig_turn(&rig, 10);
 	assert_null(child_find(&rig.super.children, old));
 	assert_false(rig_log_has("warning"));

@@ -303,7 +303,7 @@ test_prefork(void **state)
 	assert_true((pid = rig_pid(&rig, "private/x")) > 0);
 	for (int i = 0; i < 3; i++) {
 		c = child_find(&rig.super.children, pid);
-		for (int k = 0; k < 100 && c->uses == 0; k++)
+		for (int k = 0; k < 1000 && c->uses == 0; k++)
 			rig_turn(&rig, 10);
 		assert_true(c->uses > 0);
 		kill(pid, SIGKILL);
@@ -345,7 +345,7 @@ test_prefork(void **state)
 			kill(c->pid, SIGSTOP);
 	assert_true((fd = rig_connect(&rig, "private/x")) >= 0);
 	pid_of(fd);
-	for (int k = 0; k < 100 && s->pause_ms != 0; k++)
+	for (int k = 0; k < 1000 && s->pause_ms != 0; k++)
 		rig_turn(&rig, 10);
 	assert_int_equal(s->pause_ms, 0);
 	TAILQ_FOREACH(c, &s->children, link)
@@ -405,7 +405,7 @@ test_prefork_and_demand(void **state)
 			UNTIL(rig_total_is, i == 2 ? "private/x 2" : "private/x 1");
 	}
 	/* the last one was among those that are always there */
-	for (int k = 0; k < 100 && child_find(&rig.super.children, pid[0]) != NULL; k++)
+	for (int k = 0; k < 1000 && child_find(&rig.super.children, pid[0]) != NULL; k++)
 		rig_turn(&rig, 10);
 	assert_int_equal(s->total, 1);
 	assert_true(rig_pid(&rig, "private/x") > 0);
@@ -433,7 +433,7 @@ test_stress(void **state)
 	assert_non_null(strstr(argv, "-o\nstress=\n"));
 	mem_free(&argv);
 	say(a, "taken");
-	for (int k = 0; k < 100 && s->avail > 0; k++)
+	for (int k = 0; k < 1000 && s->avail > 0; k++)
 		rig_turn(&rig, 10);
 	kill(first, SIGSTOP);
 
@@ -444,7 +444,7 @@ test_stress(void **state)
 	assert_non_null(strstr(argv, "-o\nstress=yes\n"));
 	mem_free(&argv);
 	say(b, "taken");
-	for (int k = 0; k < 100 && s->avail > 0; k++)
+	for (int k = 0; k < 1000 && s->avail > 0; k++)
 		rig_turn(&rig, 10);
 	kill(second, SIGSTOP);
 	assert_int_equal(s->total, 2);
@@ -469,7 +469,7 @@ test_stress(void **state)
 	ev_fake_advance(rig.loop, 999999);
 	assert_null(rig_ask_new(&rig, where, "exit 0"));
 	assert_null(rig_ask_new(&rig, where, "exit 0"));
-	for (int k = 0; k < 100 && s->total > 0; k++)
+	for (int k = 0; k < 1000 && s->total > 0; k++)
 		rig_turn(&rig, 10);
 	assert_int_equal(s->total, 0);
 	ev_fake_advance(rig.loop, 1);

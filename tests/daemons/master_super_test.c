@@ -143,7 +143,7 @@ test_stop_stubborn(void **state)
 	assert_true(rig_pid(&rig, "private/x") > 0);		/* either of the two; both are there */
 	kill(getpid(), SIGTERM);
 	assert_true(rig_until(&rig, rig_logged, "terminating on signal 15"));
-	for (int i = 0; i < 200 && rig.super.children.n > 2; i++)
+	for (int i = 0; i < 1000 && rig.super.children.n > 2; i++)
 		rig_turn(&rig, 10);
 	assert_false(super_reload(&rig.super));
 	ev_fake_advance(rig.loop, 4999);
@@ -181,7 +181,7 @@ test_strangers(void **state)
 	start("x unix - n n 0 1 childd\n");
 	if ((pid = fork()) == 0)
 		_exit(3);
-	for (int i = 0; i < 200 && kill(pid, 0) == 0; i++)
+	for (int i = 0; i < 1000 && kill(pid, 0) == 0; i++)
 		rig_turn(&rig, 10);
 	assert_int_equal(kill(pid, 0), -1);
 	assert_false(rig_log_has("warning"));

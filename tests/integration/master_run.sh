@@ -68,6 +68,7 @@ cp "$E/master.cf" "$T/e2" && cp "$T/main2" "$T/e2/main.cf"
 want "shared data directory" "$(cat "$T/err")" "master: fatal: another master is running with data_directory $T/m/data: pid $pid;*"
 [ -z "$(ls "$T/m/queue2/pid" "$T/m/queue2/private" | grep -v :)" ] || fail "the refused one has left something"
 want "session" "$(ps -o sid= -p "$pid" | tr -d ' ')" "$pid"
+want "descriptor limit, soft and hard" "$(awk '/^Max open files/ { print $4 == $5 }' "/proc/$pid/limits")" 1
 want "standard output" "$(readlink "/proc/$pid/fd/1")" /dev/null
 down
 "$master" -c "$E" -t || fail "-t after stop: exit $?"
