@@ -82,6 +82,7 @@ maillog_init(const char *progname, const struct params *p, struct buf *why)
 	maillog_facility(p->syslog_facility, &facility);
 	if (p->maillog_file[0] != 0 && postlog != NULL) {
 		if (msg_to_dgram(postlog, p->myhostname, tag) == 0) {
+			msg_to_file(NULL, NULL, NULL, 0);
 			msg_to_syslog(NULL, 0);
 			return 0;
 		}
@@ -95,6 +96,7 @@ maillog_init(const char *progname, const struct params *p, struct buf *why)
 			buf_addf(why, "maillog_file \"%s\": %s", p->maillog_file, strerror(errno));
 			ret = -1;
 		} else {
+			msg_to_dgram(NULL, NULL, NULL);
 			msg_to_syslog(NULL, 0);
 			return 0;
 		}
