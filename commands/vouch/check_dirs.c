@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <util/mem.h>
+#include <global/pidfile_lock.h>
 #include <global/verify_store.h>
 
 #include "check.h"
@@ -110,6 +111,29 @@ check_logfile(struct check *c)
 	free(dir);
 }
 
+/* check_shared - no other instance may have its cache where ours is */
+static void
+check_shared(struct check *c)
+{
+	struct buf why = BUF_INIT(4096);
+	char   *path = mem_printf("%s/%s", c->params->data_directory, PIDFILE_LOCK_DATA);
+	pid_t	pid;
+
+	switch (pidfile_lock_test(path, &pid, &why)) {
+	case PIDFILE_FREE:
+		break;
+	case PIDFILE_HELD:
+		check_error(c, "%s: data_directory: in use by another master, pid %d: give each instance its own",
+		    c->params->data_directory, (int) pid);
+		break;
+	case PIDFILE_ERROR:
+		check_error(c, "data_directory: %s", buf_str(&why));
+		break;
+	}
+	buf_fini(&why);
+	free(path);
+}
+
 void
 check_dirs(struct check *c)
 {
@@ -132,6 +156,9 @@ check_dirs(struct check *c)
 			free(path);
 		}
 	}
-	if (check_dir(c, "data_directory", p->data_directory, uid, false, 0022, false))
+	if (check_dir(c, "data_directory", p->data_directory, uid, false, 0022, false)) {
 		check_room(c);
+		if (!c->running)
+			check_shared(c);
+	}
 }

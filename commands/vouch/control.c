@@ -198,7 +198,7 @@ vouch_start(struct vouch *v)
 			_exit(127);
 		}
 		if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-			vouch_sorry("the master did not start: the reason is in %s", control_log(c.params));
+			vouch_sorry("the master did not start; what it said stands above, or in %s", control_log(c.params));
 			ret = VOUCH_REFUSED;
 		} else if (vouch_running(c.params->queue_directory, &pid) <= 0) {
 			vouch_sorry("the master started and has ended already: the reason is in %s", control_log(c.params));
@@ -220,7 +220,7 @@ vouch_start_fg(struct vouch *v)
 	if (ret == VOUCH_DONE) {
 		vouch_say("starting in the foreground, log in %s; end it with Ctrl-C or 'vouch -c %s stop'",
 		    control_log(c.params), v->config_dir);
-		control_exec(v, "-i");
+		control_exec(v, getpid() == 1 ? "-i" : "-s");
 		ret = VOUCH_REFUSED;
 	}
 	check_fini(&c);
