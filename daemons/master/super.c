@@ -18,11 +18,11 @@
 #define SUPER_LEAVING_MAX 2000	/* processes that may be leaving when we start still more: far above any real use */
 #define SUPER_GONE_MS	  2000	/* from SIGKILL to our own end, whatever became of it */
 
-/* super_log_stderr - who runs us in the foreground without a log file wants to see something */
+/* super_log_stderr - who runs us in the foreground wants to see something, log file or not */
 static void
 super_log_stderr(const struct super *s)
 {
-	msg_to_stderr(s->foreground && s->plan->params->maillog_file[0] == 0 ? "master" : NULL);
+	msg_to_stderr(s->foreground ? "master" : NULL);
 }
 
 int
