@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <util/json_out.h>
 #include <util/mem.h>
@@ -58,23 +59,35 @@ ask_path(const struct vouch *v)
 	return path;
 }
 
-/* ask_listens - whether somebody listens at path, or it is too busy to tell; the client tries again and again, which
- * is right for --wait, but a person asking an instance that does not run wants to hear so at once */
+/* ask_trouble - why there is no answer, where it was looked for, and what to do; heap */
+static char *
+ask_trouble(const char *path, const char *why)
+{
+	char   *dir = getcwd(NULL, 0);
+	char   *text = mem_printf("%s/%s: %s; see 'vouch status'", dir != NULL ? dir : ".", path, why);
+
+	free(dir);
+	return text;
+}
+
+/* ask_listens - whether somebody listens at path, or it is too busy to tell; if not, that is everybody's answer
+ * The client tries again and again, which is right for --wait, but who asks an instance that does not run wants to
+ * hear so at once. */
 static bool
-ask_listens(const char *path, struct buf *why)
+ask_listens(const char *path, struct ask *asks, size_t n)
 {
 	int	fd = sock_unix_connect(path, true);
 	bool	listens = fd >= 0 || errno == EAGAIN;
 
-	if (!listens)
-		buf_addf(why, "%s: %s", path, strerror(errno));
+	for (size_t i = 0; i < n && !listens; i++)
+		asks[i].reason = ask_trouble(path, strerror(errno));
 	sock_close(&fd);
 	return listens;
 }
 
 /* ask_once - one query on a connection of its own, so that what is left of the time is its limit */
 static void
-ask_once(struct ask *a, const char *path, bool wait, int64_t deadline_ms)
+ask_once(struct ask *a, const char *path, int64_t deadline_ms)
 {
 	int64_t left_ms = deadline_ms - ask_now_ms();
 	struct buf reason = BUF_INIT(64 * 1024), why = BUF_INIT(4096);
@@ -87,9 +100,8 @@ ask_once(struct ask *a, const char *path, bool wait, int64_t deadline_ms)
 	}
 	clnt = verify_clnt_new(path, (int) left_ms);
 	mem_free(&a->reason);
-	a->answered = (wait || ask_listens(path, &why)) &&
-	    verify_clnt_query(clnt, a->addr, &a->status, &reason, &why) == 0;
-	a->reason = mem_strdup(buf_str(a->answered ? &reason : &why));
+	a->answered = verify_clnt_query(clnt, a->addr, &a->status, &reason, &why) == 0;
+	a->reason = a->answered ? mem_strdup(buf_str(&reason)) : ask_trouble(path, buf_str(&why));
 	utf8_sanitise(a->reason, strlen(a->reason), true);
 	verify_clnt_free(&clnt);
 	buf_fini(&reason);
@@ -142,7 +154,7 @@ vouch_query(struct vouch *v)
 	struct timespec pause;
 	struct ask *asks;
 	char   *path;
-	size_t	n, open, printed, silent;
+	size_t	n, open, printed;
 	int64_t timeout_s = ASK_TIMEOUT_S, deadline_ms, pause_ms = ASK_PAUSE_MIN_MS;
 	bool	json = false, wait = false;
 	int	c, ret;
@@ -175,12 +187,12 @@ vouch_query(struct vouch *v)
 		asks[i].addr = v->argv[optind + (int) i];
 	deadline_ms = ask_now_ms() + timeout_s * 1000;
 	printed = 0;
-	for (;;) {
+	for (bool listens = wait || ask_listens(path, asks, n); listens; ) {
 		/* all are asked before any is waited for, so that their probes run side by side */
 		open = 0;
 		for (size_t i = 0; i < n; i++) {
 			if (!asks[i].answered || asks[i].status == VERIFY_TODO)
-				ask_once(&asks[i], path, wait, deadline_ms);
+				ask_once(&asks[i], path, deadline_ms);
 			if (wait && (!asks[i].answered || asks[i].status == VERIFY_TODO))
 				open++;
 			else if (printed == i && open == 0)
@@ -195,13 +207,8 @@ vouch_query(struct vouch *v)
 	while (printed < n)
 		ask_print(&asks[printed++], json);
 	ret = ask_exit(asks, n);
-	silent = 0;
-	for (size_t i = 0; i < n; i++) {
-		silent += !asks[i].answered;
+	for (size_t i = 0; i < n; i++)
 		free(asks[i].reason);
-	}
-	if (silent > 0)
-		vouch_sorry("%zu of %zu got no answer; 'vouch status' tells whether the instance runs", silent, n);
 	free(asks);
 	free(path);
 	return ret;
@@ -230,7 +237,7 @@ vouch_update(struct vouch *v)
 {
 	struct buf why = BUF_INIT(4096);
 	struct verify_clnt *clnt;
-	char   *path;
+	char   *path, *trouble;
 	int	status, ret = VOUCH_DONE;
 
 	if (!ask_status(v->argv[2], &status))
@@ -246,7 +253,9 @@ vouch_update(struct vouch *v)
 		ret = VOUCH_REFUSED;
 		break;
 	case -1:
-		vouch_sorry("%s: %s", v->argv[1], buf_str(&why));
+		trouble = ask_trouble(path, buf_str(&why));
+		vouch_sorry("%s: %s", v->argv[1], trouble);
+		free(trouble);
 		ret = VOUCH_TEMPORARY;
 		break;
 	}

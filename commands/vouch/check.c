@@ -1,10 +1,12 @@
 /* commands/vouch/check.c - every problem of an instance's configuration, found at once */
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <util/cfline.h>
 #include <util/mem.h>
@@ -51,6 +53,15 @@ static void
 check_cf_warning(void *ctx, const char *text)
 {
 	check_warn(ctx, "%s", text);
+}
+
+char *
+check_where(const struct check *c, const char *name)
+{
+	const struct main_cf_entry *e = main_cf_get(c->cf, name);
+
+	return e != NULL && e->line > 0 ? mem_printf("%s, line %u: parameter %s", main_cf_path(c->cf), e->line, name) :
+	    mem_printf("%s: parameter %s (default)", main_cf_path(c->cf), name);
 }
 
 /* check_why - each line of a reader's reasons is one error */
@@ -118,23 +129,48 @@ check_bad_service_line(const char *line, size_t n)
 	return bad;
 }
 
-/* check_main_cf - read main.cf; what is left of it when lines are bad is examined all the same */
-static void
-check_main_cf(struct check *c)
+/* check_rest - what is left of main.cf without its bad lines */
+static struct main_cf *
+check_rest(const char *config_dir)
 {
 	struct buf text = BUF_INIT(MAIN_CF_FILE_MAX), why = BUF_INIT(CHECK_WHY_MAX);
-	char   *path = mem_printf("%s/main.cf", c->config_dir);
+	char   *path = mem_printf("%s/main.cf", config_dir);
+	struct main_cf *cf = NULL;
 
-	if ((c->cf = main_cf_read(c->config_dir, check_cf_warning, c, &why)) == NULL) {
-		check_why(c, &why);
-		buf_reset(&why);
-		if (buf_read_file(&text, AT_FDCWD, path) == 0 && text.len > 0) {
-			check_silence(&text, check_bad_value_line);
-			c->cf = main_cf_parse(path, text.data, text.len, check_ignore, NULL, &why);
-		}
+	if (buf_read_file(&text, AT_FDCWD, path) == 0 && text.len > 0) {
+		check_silence(&text, check_bad_value_line);
+		if ((cf = main_cf_parse(path, text.data, text.len, check_ignore, NULL, &why)) != NULL)
+			main_cf_set(cf, "config_directory", config_dir);
 	}
 	free(path);
 	buf_fini(&text);
+	buf_fini(&why);
+	return cf;
+}
+
+struct main_cf *
+check_read(const char *config_dir, bool lenient)
+{
+	struct buf why = BUF_INIT(CHECK_WHY_MAX);
+	struct main_cf *cf = main_cf_read(config_dir, check_ignore, NULL, &why);
+
+	if (cf == NULL && lenient && (cf = check_rest(config_dir)) != NULL && main_cf_get(cf, "queue_directory") == NULL)
+		main_cf_free(&cf);		/* perhaps its line is the bad one: no guessing whom to signal */
+	if (cf == NULL)
+		vouch_sorry_lines(buf_str(&why));
+	buf_fini(&why);
+	return cf;
+}
+
+static void
+check_main_cf(struct check *c)
+{
+	struct buf why = BUF_INIT(CHECK_WHY_MAX);
+
+	if ((c->cf = main_cf_read(c->config_dir, check_cf_warning, c, &why)) == NULL) {
+		check_why(c, &why);
+		c->cf = check_rest(c->config_dir);
+	}
 	buf_fini(&why);
 }
 
@@ -191,6 +227,25 @@ check_params(struct check *c)
 	buf_fini(&why);
 }
 
+/* check_is_elsewhere - whether this is no configuration directory at all; said in one line, not in one for each file */
+static bool
+check_is_elsewhere(struct check *c)
+{
+	static const char *const names[] = { "main.cf", "master.cf" };
+	bool	empty = true;
+
+	for (size_t i = 0; i < NELEM(names); i++) {
+		char   *path = mem_printf("%s/%s", c->config_dir, names[i]);
+
+		empty &= access(path, F_OK) < 0 && errno == ENOENT;
+		free(path);
+	}
+	if (empty)
+		check_error(c, "%s: neither main.cf nor master.cf is here: name the configuration directory with -c, or make "
+		    "one with 'vouch init DIR'", c->config_dir);
+	return empty;
+}
+
 void
 check_run(struct check *c, const char *config_dir)
 {
@@ -199,6 +254,8 @@ check_run(struct check *c, const char *config_dir)
 	memset(c, 0, sizeof(*c));
 	TAILQ_INIT(&c->services);
 	c->config_dir = config_dir;
+	if (check_is_elsewhere(c))
+		return;
 	check_main_cf(c);
 	if (c->cf != NULL)
 		check_params(c);

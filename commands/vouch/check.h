@@ -24,11 +24,16 @@ struct check {
  * running is found out by itself. Call check_fini afterwards, whatever was found. */
 void	check_run(struct check *, const char *config_dir);
 void	check_fini(struct check *);
+/* check_read - main.cf alone, for commands that need little of it; NULL: said
+ * lenient   do without lines that make no sense, as long as queue_directory is known */
+struct main_cf *check_read(const char *config_dir, bool lenient);
 /* check_verdict - the last line, "3 errors, 1 warning: what"; nothing when there was no finding */
 void	check_verdict(const struct check *, const char *what);
 /* check_error, check_warn - count and say one finding */
 void	check_error(struct check *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void	check_warn(struct check *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* check_where - "FILE, line 7: parameter NAME", or "FILE: parameter NAME (default)"; heap */
+char   *check_where(const struct check *, const char *name);
 
 /* parts of check_run, each in a file of its own */
 void	check_values(struct check *);	/* check_values.c: values that cannot work, names that nobody reads */

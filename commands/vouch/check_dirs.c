@@ -3,7 +3,6 @@
  */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,139 +23,123 @@ static bool
 check_owner(struct check *c, uid_t *uid_r)
 {
 	const char *name = c->params->mail_owner;
+	char   *where = check_where(c, "mail_owner");
 	const struct passwd *pw = getpwnam(name);
 	uid_t	me = geteuid();
 	char	number[32];
+	bool	ok = false;
 
 	*uid_r = pw != NULL ? pw->pw_uid : me;
 	snprintf(number, sizeof(number), "%u", (unsigned) me);
-	if (pw == NULL && (me == 0 || strcmp(name, number) != 0)) {
-		check_error(c, "%s: parameter mail_owner: no user '%s': make the user, or name another",
-		    main_cf_path(c->cf), name);
-		return false;
-	}
-	if (me != 0 && me != *uid_r) {
-		check_error(c, "%s: parameter mail_owner: '%s' (uid %u) is not you (uid %u): run this as %s or as root",
-		    main_cf_path(c->cf), name, (unsigned) *uid_r, (unsigned) me, name);
-		return false;
-	}
-	return true;
+	if (pw == NULL && (me == 0 || strcmp(name, number) != 0))
+		check_error(c, "%s: no user '%s': make the user, or name another", where, name);
+	else if (me != 0 && me != *uid_r)
+		check_error(c, "%s: '%s' (uid %u) is not you (uid %u): run this as %s or as root", where, name,
+		    (unsigned) *uid_r, (unsigned) me, name);
+	else
+		ok = true;
+	free(where);
+	return ok;
 }
 
-/* check_dir - one directory
- * path      what it is for is said by `what`, a parameter or a name under one
- * root_too  may belong to root as well as to uid
- * closed    mode bits that must not be set
- * may_lack  start makes it
- * returns   whether it is there and usable
- */
+struct check_dir {
+	const char *param;	/* the parameter that names it, or under which it is */
+	const char *part;	/* name under it, or NULL */
+	mode_t	    closed;	/* mode bits that must not be set */
+	bool	    root_too;	/* may belong to root as well as to mail_owner */
+};
+
+/* check_dir - one directory; parts of another one may lack, start makes them; whether it is there and as it should be */
 static bool
-check_dir(struct check *c, const char *what, const char *path, uid_t uid, bool root_too, mode_t closed, bool may_lack)
+check_dir(struct check *c, const struct check_dir *d, const char *dir, uid_t uid)
 {
 	unsigned errors = c->errors;
+	char   *path = d->part != NULL ? mem_printf("%s/%s", dir, d->part) : mem_strdup(dir);
+	char   *where = check_where(c, d->param);
 	struct stat st;
+	bool	there = stat(path, &st) == 0;
 
-	if (stat(path, &st) < 0) {
-		if (errno != ENOENT || !may_lack)
-			check_error(c, "%s: %s: %s: %s", path, what, strerror(errno),
-			    errno == EACCES ? "run this as root or as mail_owner" : "make it, or correct main.cf");
-		return false;
+	if (!there && (errno != ENOENT || d->part == NULL))
+		check_error(c, "%s: %s: %s: %s", where, path, strerror(errno),
+		    errno == EACCES ? "run this as root or as mail_owner" : "make it, or correct the parameter");
+	else if (there && !S_ISDIR(st.st_mode))
+		check_error(c, "%s: %s: Not a directory: remove it, or correct the parameter", where, path);
+	else if (there) {
+		if (st.st_uid != uid && !(d->root_too && st.st_uid == 0))
+			check_error(c, "%s: %s: belongs to uid %u, not to mail_owner (uid %u): chown it", where, path,
+			    (unsigned) st.st_uid, (unsigned) uid);
+		if ((st.st_mode & d->closed) != 0)
+			check_error(c, "%s: %s: mode %04o is open to others: chmod %04o", where, path,
+			    (unsigned) st.st_mode & 07777, (unsigned) (st.st_mode & 07777 & ~d->closed));
 	}
-	if (!S_ISDIR(st.st_mode)) {
-		check_error(c, "%s: %s: not a directory: remove it, or correct main.cf", path, what);
-		return false;
-	}
-	if (st.st_uid != uid && !(root_too && st.st_uid == 0))
-		check_error(c, "%s: %s: belongs to uid %u, not to mail_owner (uid %u): chown it", path, what,
-		    (unsigned) st.st_uid, (unsigned) uid);
-	if ((st.st_mode & closed) != 0)
-		check_error(c, "%s: %s: mode %04o is open to others: chmod %04o", path, what,
-		    (unsigned) st.st_mode & 07777, (unsigned) (st.st_mode & 07777 & ~closed));
-	return c->errors == errors;
+	free(where);
+	free(path);
+	return there && c->errors == errors;
 }
 
 static void
 check_room(struct check *c)
 {
+	const char *dir = c->params->data_directory;
+	char   *file = mem_printf("%s/%s", dir, VERIFY_STORE_FILE), *where = check_where(c, "address_verify_cache_size");
+	uint64_t need = c->params->address_verify_cache_size, have, room;
 	struct statvfs fs;
 	struct stat st;
-	char   *file = mem_printf("%s/%s", c->params->data_directory, VERIFY_STORE_FILE);
-	uint64_t have = stat(file, &st) == 0 ? (uint64_t) st.st_blocks * 512 : 0, need = c->params->address_verify_cache_size;
-	uint64_t room;
 
-	if (statvfs(c->params->data_directory, &fs) == 0) {
+	have = stat(file, &st) == 0 ? (uint64_t) st.st_blocks * 512 : 0;
+	if (statvfs(dir, &fs) == 0) {
 		room = (uint64_t) fs.f_bavail * fs.f_frsize;
 		if (need > have && need - have > room)
-			check_error(c, "%s: parameter address_verify_cache_size: %lluk more are needed in %s, %lluk are free: "
-			    "make it smaller, or make room", main_cf_path(c->cf), (unsigned long long) (need - have) / 1024,
-			    c->params->data_directory, (unsigned long long) room / 1024);
+			check_error(c, "%s: %lluk more are needed in %s, %lluk are free: make it smaller, or make room", where,
+			    (unsigned long long) (need - have) / 1024, dir, (unsigned long long) room / 1024);
 	}
+	free(where);
 	free(file);
-}
-
-static void
-check_logfile(struct check *c)
-{
-	const char *file = c->params->maillog_file;
-	char   *dir = mem_strdup(file), *slash = strrchr(dir, '/');
-
-	if (slash != NULL && strncmp(file, "/dev/", 5) != 0) {
-		*(slash == dir ? slash + 1 : slash) = 0;
-		if (access(file, W_OK) < 0 && (errno != ENOENT || access(dir, W_OK | X_OK) < 0))
-			check_error(c, "%s: maillog_file: %s: correct main.cf, or make the directory writable", file,
-			    strerror(errno));
-	} else if (file[0] != 0 && slash == NULL) {
-		check_error(c, "%s: maillog_file: not an absolute path: correct main.cf", file);
-	}
-	free(dir);
 }
 
 /* check_shared - no other instance may have its cache where ours is */
 static void
 check_shared(struct check *c)
 {
-	struct buf why = BUF_INIT(4096);
+	char   *where = check_where(c, "data_directory");
 	char   *path = mem_printf("%s/%s", c->params->data_directory, PIDFILE_LOCK_DATA);
+	struct buf why = BUF_INIT(4096);
 	pid_t	pid;
 
 	switch (pidfile_lock_test(path, &pid, &why)) {
 	case PIDFILE_FREE:
 		break;
 	case PIDFILE_HELD:
-		check_error(c, "%s: data_directory: in use by another master, pid %d: give each instance its own",
+		check_error(c, "%s: %s: in use by another master, pid %d: give each instance its own", where,
 		    c->params->data_directory, (int) pid);
 		break;
 	case PIDFILE_ERROR:
-		check_error(c, "data_directory: %s", buf_str(&why));
+		check_error(c, "%s: %s", where, buf_str(&why));
 		break;
 	}
 	buf_fini(&why);
 	free(path);
+	free(where);
 }
 
 void
 check_dirs(struct check *c)
 {
-	static const struct { const char *name; mode_t closed; bool root_too; } parts[] = {
-		{ "private", 0077, false },
-		{ "public",  0007, false },
-		{ "pid",     0022, true },
+	static const struct check_dir queue = { "queue_directory", NULL, 0022, true };
+	static const struct check_dir parts[] = {
+		{ "queue_directory", "private", 0077, false },
+		{ "queue_directory", "public",	0007, false },
+		{ "queue_directory", "pid",	0022, true },
 	};
-	const struct params *p = c->params;
+	static const struct check_dir data = { "data_directory", NULL, 0022, false };
 	uid_t	uid;
 
-	check_logfile(c);
 	if (!check_owner(c, &uid))
 		return;
-	if (check_dir(c, "queue_directory", p->queue_directory, uid, true, 0022, false)) {
-		for (size_t i = 0; i < NELEM(parts); i++) {
-			char   *path = mem_printf("%s/%s", p->queue_directory, parts[i].name);
-
-			check_dir(c, "part of queue_directory", path, uid, parts[i].root_too, parts[i].closed, true);
-			free(path);
-		}
-	}
-	if (check_dir(c, "data_directory", p->data_directory, uid, false, 0022, false)) {
+	if (check_dir(c, &queue, c->params->queue_directory, uid))
+		for (size_t i = 0; i < NELEM(parts); i++)
+			check_dir(c, &parts[i], c->params->queue_directory, uid);
+	if (check_dir(c, &data, c->params->data_directory, uid)) {
 		check_room(c);
 		if (!c->running)
 			check_shared(c);

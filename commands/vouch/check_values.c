@@ -1,23 +1,15 @@
 /* commands/vouch/check_values.c - values that are well-formed and yet cannot work; names nobody reads; -o options */
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <global/db_conf.h>
 #include <util/mem.h>
 
 #include "check.h"
 #include "vouch.h"
-
-/* check_where - "FILE, line 7: parameter NAME", or "FILE: parameter NAME (default)"; heap */
-static char *
-check_where(const struct check *c, const char *name)
-{
-	const struct main_cf_entry *e = main_cf_get(c->cf, name);
-
-	return e != NULL && e->line > 0 ? mem_printf("%s, line %u: parameter %s", main_cf_path(c->cf), e->line, name) :
-	    mem_printf("%s: parameter %s (default)", main_cf_path(c->cf), name);
-}
 
 /* check_prefixed - whether value begins with a word of list (comma or blanks between) */
 static bool
@@ -58,12 +50,16 @@ check_map(struct check *c)
 static void
 check_maillog(struct check *c)
 {
-	const struct params *p = c->params;
-	char   *where = check_where(c, "maillog_file");
+	const char *file = c->params->maillog_file, *slash = strrchr(file, '/');
+	char   *where = check_where(c, "maillog_file"), *dir = mem_strndup(file, slash > file ? (size_t) (slash - file) : 1);
 
-	if (p->maillog_file[0] != 0 && !check_prefixed(p->maillog_file, p->maillog_file_prefixes))
+	if (file[0] != 0 && !check_prefixed(file, c->params->maillog_file_prefixes))
 		check_error(c, "%s: '%s' begins with none of maillog_file_prefixes (%s): choose another file, or add a "
-		    "prefix", where, p->maillog_file, p->maillog_file_prefixes);
+		    "prefix", where, file, c->params->maillog_file_prefixes);
+	else if (slash != NULL && strncmp(file, "/dev/", 5) != 0 && access(file, W_OK) < 0 &&
+	    (errno != ENOENT || access(dir, W_OK | X_OK) < 0))
+		check_error(c, "%s: %s: %s: make the directory, or choose another file", where, file, strerror(errno));
+	free(dir);
 	free(where);
 }
 

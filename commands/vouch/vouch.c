@@ -15,12 +15,14 @@
 #include <util/msg.h>
 #include <global/params.h>
 
+#include "check.h"
 #include "vouch.h"
 
 enum vouch_need {
 	NEED_NOTHING,
 	NEED_DIR,		/* config_dir is a directory */
 	NEED_CF,		/* and main.cf there was read */
+	NEED_QUEUE,		/* or at least what is left of it without bad lines */
 };
 
 static const struct vouch_row {
@@ -37,13 +39,13 @@ static const struct vouch_row {
 	  "check everything, start the master, wait until it is ready" },
 	{ "start-fg", "", 0, 0, NEED_DIR, VOUCH_REFUSED, vouch_start_fg,
 	  "the same in the foreground" },
-	{ "stop", "", 0, 0, NEED_CF, VOUCH_REFUSED, vouch_stop,
+	{ "stop", "", 0, 0, NEED_QUEUE, VOUCH_REFUSED, vouch_stop,
 	  "end the instance and wait until it is gone" },
-	{ "abort", "", 0, 0, NEED_CF, VOUCH_REFUSED, vouch_abort,
+	{ "abort", "", 0, 0, NEED_QUEUE, VOUCH_REFUSED, vouch_abort,
 	  "end the instance at once" },
 	{ "reload", "", 0, 0, NEED_DIR, VOUCH_REFUSED, vouch_reload,
 	  "check the changed configuration and put it in force" },
-	{ "status", "", 0, 0, NEED_CF, VOUCH_REFUSED, vouch_status,
+	{ "status", "", 0, 0, NEED_QUEUE, VOUCH_REFUSED, vouch_status,
 	  "tell whether the instance runs" },
 	{ "check", "", 0, 0, NEED_DIR, VOUCH_REFUSED, vouch_check,
 	  "name every problem of the configuration" },
@@ -205,20 +207,12 @@ vouch_config_dir(const char *option)
 	return real;
 }
 
-static void
-vouch_cf_warning(void *ctx, const char *text)
-{
-	(void) ctx;
-	msg_debug("%s", text);		/* "vouch check" shows them */
-}
-
 int
 main(int argc, char **argv)
 {
 	static const struct option longs[] = { { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
 	const struct vouch_row *r;
 	const char *config_dir = NULL;
-	struct buf why = BUF_INIT(64 * 1024);
 	struct vouch v = { 0 };
 	char   *dir = NULL;
 	int	c, ret;
@@ -257,14 +251,11 @@ main(int argc, char **argv)
 
 	if (r->need != NEED_NOTHING && (v.config_dir = dir = vouch_config_dir(config_dir)) == NULL)
 		return r->unready;
-	if (r->need == NEED_CF && (v.cf = main_cf_read(dir, vouch_cf_warning, NULL, &why)) == NULL) {
-		vouch_sorry_lines(buf_str(&why));
+	if (r->need >= NEED_CF && (v.cf = check_read(dir, r->need == NEED_QUEUE)) == NULL)
 		ret = r->unready;
-	} else {
+	else
 		ret = r->run(&v);
-	}
 	main_cf_free(&v.cf);
-	buf_fini(&why);
 	free(dir);
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		vouch_sorry("standard output: %s", strerror(errno));

@@ -81,10 +81,10 @@ static const struct {
 	{ "log outside its prefixes", "maillog_file = /etc/vouch.log\n", "", "csr",
 	  "parameter maillog_file: '/etc/vouch.log' begins with none of maillog_file_prefixes" },
 	{ "log in no directory", "maillog_file_prefixes = /\nmaillog_file = /no/where/x\n", "", "csr",
-	  "/no/where/x: maillog_file: No such file or directory" },
+	  "parameter maillog_file: /no/where/x: No such file or directory" },
 	{ "no such user", "mail_owner = no-such-user\n", "", "csr", "parameter mail_owner: no user 'no-such-user'" },
 	{ "no data directory", "data_directory = /no/where\n", "", "csr",
-	  "/no/where: data_directory: No such file or directory" },
+	  "main.cf, line |parameter data_directory: /no/where: No such file or directory" },
 	{ "no such program", "", "x unix - - n - - nosuch\n", "csr", "master.cf: line 11: service x: program |/nosuch: No such file" },
 	{ "bad field", "", "x unix - - q - - verify\n", "csr", "master.cf: line 11: field \"chroot\"" },
 	{ "missing fields", "", "x unix\n", "csr", "master.cf: line 11: missing" },
@@ -144,7 +144,7 @@ directories_are_examined(void **state)
 	(void) state;
 	assert_int_equal(chmod(data, 0777), 0);
 	command_run(&c, "vouch", "-c", t.etc, "check", NULL);
-	command_want(&c, "open data directory", 1, "i/data: data_directory: mode 0777 is open to others: chmod 0755");
+	command_want(&c, "open data directory", 1, "parameter data_directory: |i/data: mode 0777 is open to others: chmod 0755");
 	command_fini(&c);
 	assert_int_equal(chmod(data, 0700), 0);
 

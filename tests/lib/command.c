@@ -52,6 +52,16 @@ command_place(const char *variable, const char *folder)
 	return path;
 }
 
+char *
+command_path(const char *program)
+{
+	char   *dir = command_place("VOUCH_BIN", "bin");
+	char   *path = strchr(program, '/') != NULL ? mem_strdup(program) : mem_printf("%s/%s", dir, program);
+
+	free(dir);
+	return path;
+}
+
 static void
 command_child(const struct command *c, char **argv, int out, int err)
 {
@@ -102,14 +112,13 @@ command_collect(struct command *c, pid_t pid, int out, int err, int *status_r)
 void
 command_run(struct command *c, const char *program, ...)
 {
-	char   *argv[COMMAND_ARGS_MAX], *dir = command_place("VOUCH_BIN", "bin"), *path;
+	char   *argv[COMMAND_ARGS_MAX], *path = command_path(program);
 	int	out[2], err[2], status = 0, argc = 0;
 	long	begin = command_now_ms();
 	bool	in_time;
 	va_list ap;
 	pid_t	pid = -1;
 
-	path = strchr(program, '/') != NULL ? mem_strdup(program) : mem_printf("%s/%s", dir, program);
 	argv[argc++] = path;
 	va_start(ap, program);
 	while (argc < COMMAND_ARGS_MAX - 1 && (argv[argc] = va_arg(ap, char *)) != NULL)
@@ -137,7 +146,6 @@ command_run(struct command *c, const char *program, ...)
 		fail_msg("%s %s: not done in %d ms; said:\n%s%s", path, argc > 1 ? argv[argc - 1] : "", COMMAND_LIMIT_MS,
 		    buf_str(&c->out), buf_str(&c->err));
 	free(path);
-	free(dir);
 }
 
 void

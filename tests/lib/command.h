@@ -25,6 +25,8 @@ void	command_fini(struct command *);
  * out or err */
 void	command_want(const struct command *, const char *name, int code, const char *texts);
 
+char   *command_path(const char *program);	/* where command_run finds it; heap */
+
 /* command_dir - a new directory for this test, mode 0755, without links in its name; heap */
 char   *command_dir(void);
 void	command_remove(char **dir);	/* with all that is in it */
