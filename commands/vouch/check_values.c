@@ -28,7 +28,7 @@ static void
 check_map(struct check *c)
 {
 	const char *map = c->params->address_verify_map, *reason;
-	const struct pg_lib *lib;
+	const struct pg_lib *lib = NULL;
 	struct db_conf *db = NULL;
 	struct buf shown = BUF_INIT(4096), why = BUF_INIT(1024);
 	char   *where = check_where(c, "address_verify_map");
