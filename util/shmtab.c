@@ -169,7 +169,7 @@ shmtab_visit_part(struct shmtab *t, unsigned part, struct shmtab_part *p)
 static void
 shmtab_val_of(const struct shmtab_rec *r, struct shmtab_val *v)
 {
-	v->data = r->data + shmtab_rec_key_len(r);
+	v->data = shmtab_rec_key(r) + shmtab_rec_key_len(r);
 	v->len = r->val_len;
 	v->expire_s = r->expire_s;
 	v->mark = r->mark;
@@ -239,9 +239,9 @@ shmtab_modify(struct shmtab *t, const void *key, size_t key_len, int64_t now_s, 
 		r->hash = hash;
 		r->key_len = (uint16_t) (key_len | (new.pinned ? SHMTAB_REC_PINNED : 0));
 		r->val_len = (uint16_t) new.len;
-		memcpy(r->data, key, key_len);
+		memcpy(t->new.bytes + sizeof *r, key, key_len);
 		if (new.len > 0)
-			memcpy(r->data + key_len, new.data, new.len);
+			memcpy(t->new.bytes + sizeof *r + key_len, new.data, new.len);
 		ret = shmtab_part_put(&p, slot, &t->new, now_s);
 		break;
 	}
@@ -288,7 +288,7 @@ shmtab_clean_fn(void *ctx, const struct shmtab_rec *r)
 	bool	keep;
 
 	shmtab_val_of(r, &v);
-	keep = c->keep(c->ctx, r->data, shmtab_rec_key_len(r), &v);
+	keep = c->keep(c->ctx, shmtab_rec_key(r), shmtab_rec_key_len(r), &v);
 	++*(keep ? c->retained : c->dropped);
 	return keep;
 }
@@ -341,7 +341,7 @@ shmtab_walk(struct shmtab *t, unsigned part, shmtab_keep_fn *fn, void *ctx)
 	for (size_t at = 0; at < w.len; at += shmtab_rec_size(r)) {
 		r = (const struct shmtab_rec *) (w.records + at);
 		shmtab_val_of(r, &v);
-		if (!fn(ctx, r->data, shmtab_rec_key_len(r), &v))
+		if (!fn(ctx, shmtab_rec_key(r), shmtab_rec_key_len(r), &v))
 			break;
 	}
 	mem_free(&w.records);

@@ -234,7 +234,7 @@ file_carry_fn(void *ctx, const struct shmtab_rec *r)
 {
 	struct file_carry *c = ctx;
 	size_t	key_len = shmtab_rec_key_len(r);
-	uint64_t h = siphash(&c->to->geo.key, r->data, key_len);
+	uint64_t h = siphash(&c->to->geo.key, shmtab_rec_key(r), key_len);
 	struct shmtab_part p;
 
 	shmtab_map_part(c->to, shmtab_geo_part(&c->to->geo, h), &p);

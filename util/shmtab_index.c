@@ -51,7 +51,7 @@ shmtab_index_find(const struct shmtab_index *x, const struct shmtab_ring *ring, 
 
 	for (uint32_t n = 0; n < x->n; n++, i = index_next(x, i)) {
 		uint64_t s = GET(x->slots[i]);
-		const unsigned char *data;
+		const struct shmtab_rec *r;
 
 		if (index_slot_empty(s))
 			return SHMTAB_NONE;
@@ -61,15 +61,15 @@ shmtab_index_find(const struct shmtab_index *x, const struct shmtab_ring *ring, 
 			if (!shmtab_rec_read(ring, index_slot_pos(s), c))
 				return SHMTAB_DAMAGED;
 			h = c->rec;
-			data = c->rec.data;
+			r = &c->rec;
 		} else {
 			if (!shmtab_rec_peek(ring, index_slot_pos(s), ring->bytes, &h) || h.kind != SHMTAB_REC_LIVE)
 				return SHMTAB_DAMAGED;
-			data = shmtab_rec_at(ring, index_slot_pos(s))->data;
+			r = shmtab_rec_at(ring, index_slot_pos(s));
 		}
 		if (h.hash != hash)
 			return SHMTAB_DAMAGED;
-		if (shmtab_rec_key_len(&h) == key_len && memcmp(data, key, key_len) == 0)
+		if (shmtab_rec_key_len(&h) == key_len && memcmp(shmtab_rec_key(r), key, key_len) == 0)
 			return i;
 	}
 	return SHMTAB_DAMAGED;

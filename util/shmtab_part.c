@@ -252,7 +252,7 @@ part_rebuild(struct shmtab_part *p)
 		SET(ph->size_max, p->ring.bytes - p->wrap);
 	part_walk_init(p, &w, NULL);
 	while (part_walk_next(p, &w, &h, &pos)) {
-		i = shmtab_index_find(&p->index, &p->ring, h.hash, shmtab_rec_at(&p->ring, pos)->data,
+		i = shmtab_index_find(&p->index, &p->ring, h.hash, shmtab_rec_key(shmtab_rec_at(&p->ring, pos)),
 		    shmtab_rec_key_len(&h), NULL);
 		if (i >= 0) {
 			uint64_t old_pos = shmtab_index_pos(&p->index, i);
@@ -507,7 +507,7 @@ shmtab_part_put(struct shmtab_part *p, int64_t slot, union shmtab_copy *c, int64
 	shmtab_rec_seal(&p->ring, c);
 	if (damaged) {
 		part_repair(p);
-		slot = shmtab_index_find(&p->index, &p->ring, hash, r->data, key_len, NULL);
+		slot = shmtab_index_find(&p->index, &p->ring, hash, shmtab_rec_key(r), key_len, NULL);
 	}
 	if (shmtab_rec_pinned(r) && !part_may_pin(p, size, slot)) {
 		errno = ENOSPC;
@@ -516,7 +516,7 @@ shmtab_part_put(struct shmtab_part *p, int64_t slot, union shmtab_copy *c, int64
 	if (part_room(p, size, slot < 0, now_s, &moved) < 0)
 		return -1;
 	if (moved)
-		slot = shmtab_index_find(&p->index, &p->ring, hash, r->data, key_len, NULL);
+		slot = shmtab_index_find(&p->index, &p->ring, hash, shmtab_rec_key(r), key_len, NULL);
 	if (slot >= 0) {
 		old_pos = shmtab_index_pos(&p->index, slot);
 		if (!shmtab_rec_peek(&p->ring, old_pos, p->ring.bytes, &old) || old.kind != SHMTAB_REC_LIVE)

@@ -7,7 +7,7 @@
 #define REC_SUMMED	offsetof(struct shmtab_rec, expire_s)	/* the sum covers everything from here on */
 #define REC_BARRIER()	__atomic_signal_fence(__ATOMIC_SEQ_CST)	/* what was copied out is not read again */
 
-static_assert(offsetof(struct shmtab_rec, data) == sizeof(struct shmtab_rec) && REC_SUMMED == 16, "no padding");
+static_assert(sizeof(struct shmtab_rec) == 32 && REC_SUMMED == 16, "no padding");
 static_assert(SHMTAB_VAL_MAX <= UINT16_MAX && SHMTAB_KEY_MAX < SHMTAB_REC_PINNED, "lengths fit");
 static_assert(SHMTAB_REC_MAX % 8 == 0, "trailing zeroes fit into a copy");
 

@@ -13,7 +13,7 @@
 #include <util/shmtab.h>
 #include <util/siphash.h>
 
-struct shmtab_rec {
+struct shmtab_rec {			/* behind it: key, value, zeroes up to a multiple of 8 */
 	uint64_t sum;			/* of all that follows `mark`, key and value included */
 	uint16_t kind;			/* SHMTAB_REC_LIVE, SHMTAB_REC_DEAD */
 	uint8_t	 uses;			/* revolutions of the ring that it survives */
@@ -23,7 +23,6 @@ struct shmtab_rec {
 	uint32_t hash;
 	uint16_t key_len;		/* and SHMTAB_REC_PINNED */
 	uint16_t val_len;
-	unsigned char data[];		/* key, value, zeroes up to a multiple of 8 */
 };
 
 #define SHMTAB_REC_LIVE	  0xf7fe	/* bytes that no text has: resynchronising need not look at many false starts */
@@ -47,6 +46,12 @@ static inline size_t
 shmtab_rec_key_len(const struct shmtab_rec *r)
 {
 	return r->key_len & ~SHMTAB_REC_PINNED;
+}
+
+static inline const unsigned char *
+shmtab_rec_key(const struct shmtab_rec *r)
+{
+	return (const unsigned char *) (r + 1);
 }
 
 static inline bool

@@ -444,8 +444,8 @@ shmtab_killed_before_any_write(void **state)
 		[STEP_DELETE] =	     { "delete",	    false, true,  0 },
 		[STEP_MARK] =	     { "mark",		    false, true,  4 },
 		[STEP_CLEAN] =	     { "clean",		    false, true,  0 },
-		[STEP_INSERT_FULL] = { "insert when full",  true,  false, 4 },
-		[STEP_UPDATE_FULL] = { "update when full",  true,  true,  4 },
+		[STEP_INSERT_FULL] = { "insert when full",  true,  false, 64 },	/* a long value */
+		[STEP_UPDATE_FULL] = { "update when full",  true,  true,  64 },
 	};
 
 	(void) state;
@@ -471,7 +471,7 @@ shmtab_killed_before_any_write(void **state)
 				key++;
 				before = 0;
 			}
-			step_do(op, key, 4, at, &status);
+			step_do(op, key, ops[op].full ? 64 : 4, at, &status);
 			moves += step->writes > 40;
 			got = op == STEP_MARK ? step_mark_of(t, key) : version_of(t, key);
 			if (got != ops[op].after && (got != before || status == 0))
