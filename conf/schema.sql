@@ -1,14 +1,14 @@
 -- conf/schema.sql - what vouch keeps in PostgreSQL; applied by "vouch db init"
 -- PostgreSQL 13 or later. For Citus, CockroachDB, YugabyteDB and PgBouncer see README_FILES/DATABASE_README.
--- All times are parameters of vouch's statements: the server's clock is never asked.
+-- Each statement may be repeated. All times are parameters of vouch's statements: the server's clock is never asked.
 
-CREATE TABLE vouch_schema (
+CREATE TABLE IF NOT EXISTS vouch_schema (
 	only_row	smallint NOT NULL PRIMARY KEY,	-- 1
 	version		bigint NOT NULL,		-- of this file
 	site		bigint NOT NULL			-- tells this database from any other
 );
 
-CREATE TABLE vouch_address (
+CREATE TABLE IF NOT EXISTS vouch_address (
 	address		text COLLATE "C" NOT NULL PRIMARY KEY,	-- ':' as '_'; @domain: all of it was forgotten
 	status		smallint NOT NULL,	-- 0 deliverable, 1 temporary failure, 2 undeliverable, 3 no result
 	probed		bigint NOT NULL,	-- when the probe under way began, seconds since 1970; 0: none
@@ -20,16 +20,16 @@ CREATE TABLE vouch_address (
 );
 
 -- what is new, for the other hosts; claims are not news
-CREATE INDEX vouch_address_changed ON vouch_address (changed) WHERE changed > 0;
+CREATE INDEX IF NOT EXISTS vouch_address_changed ON vouch_address (changed) WHERE changed > 0;
 
-CREATE TABLE vouch_host (
+CREATE TABLE IF NOT EXISTS vouch_host (
 	id		bigint NOT NULL PRIMARY KEY,
 	name		text NOT NULL,
 	seen		bigint NOT NULL		-- seconds since 1970
 );
 
 -- which host removes expired rows
-CREATE TABLE vouch_lease (
+CREATE TABLE IF NOT EXISTS vouch_lease (
 	name		text COLLATE "C" NOT NULL PRIMARY KEY,
 	holder		bigint NOT NULL,
 	until		bigint NOT NULL,	-- microseconds since 1970

@@ -4,6 +4,7 @@
 #include <bsd/stdlib.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <global/stats.h>
 #include <util/mem.h>
@@ -15,8 +16,8 @@
 #define DB_PAUSE_MAX_MS	5000
 #define DB_SETTLED_MS	10000
 #define DB_CALM_MS	1000		/* a connection that lived so long is news */
+#define DB_STATE_MS	1000		/* what a worker said longer ago is not its state any more */
 #define DB_STAMP_MAX	((int64_t) 1 << 60)
-#define DB_NOTE_MS	60000		/* the same trouble is logged once in so long */
 
 enum { DB_LOGGED_NOTHING, DB_LOGGED_UP, DB_LOGGED_DOWN };
 
@@ -185,6 +186,20 @@ db_calm(struct db_store *ds)
 		db_log(ds, DB_LOGGED_UP, "");
 }
 
+enum db_state
+db_state(const _Atomic uint64_t *words)
+{
+	struct timespec ts;
+	uint64_t now;
+	bool	up, down;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	now = (uint64_t) ts.tv_sec * 1000 + (uint64_t) ts.tv_nsec / 1000000;
+	up = now - atomic_load(&words[DB_WORD_UP_MS]) < DB_STATE_MS;
+	down = now - atomic_load(&words[DB_WORD_DOWN_MS]) < DB_STATE_MS;
+	return up ? down ? DB_STATE_PARTLY : DB_STATE_UP : down ? DB_STATE_DOWN : DB_STATE_NONE;
+}
+
 static void
 db_tick(void *ctx)
 {
@@ -197,53 +212,69 @@ db_tick(void *ctx)
 	db_house(ds);
 }
 
+static const struct db_trouble_row {
+	const char *state;		/* SQLSTATE, or the beginning of it; the first that fits */
+	enum db_trouble trouble;
+	const char *remedy;
+} db_troubles[] = {
+	{ "0A000", DB_T_FEATURE, "" },
+	{ "25006", DB_T_CONNECTION, ": it is read-only: name the other hosts as well, or wait for a new primary" },
+	{ "40",	   DB_T_AGAIN, "" },		/* serialization failure, deadlock */
+	{ "42501", DB_T_CONNECTION, ": see \"vouch db check\"" },
+	{ "42P01", DB_T_CONNECTION, ": run \"vouch db init\"" },
+	{ "42703", DB_T_CONNECTION, ": run \"vouch db check\"" },
+	{ "53100", DB_T_CONNECTION, ": its disk is full" },
+	{ "55P03", DB_T_AGAIN, "" },		/* lock not available */
+	{ "57014", DB_T_AGAIN, "" },		/* cancelled */
+	{ "22",	   DB_T_DATA, "" },
+	{ "23",	   DB_T_DATA, "" },
+	{ "54",	   DB_T_DATA, "" },
+	{ "",	   DB_T_CONNECTION, "" },
+};
+
+static const struct db_trouble_row *
+db_trouble_find(const struct pg_reply *r)
+{
+	for (size_t i = 0; i < NELEM(db_troubles); i++)
+		if (strncmp(r->sqlstate, db_troubles[i].state, strlen(db_troubles[i].state)) == 0)
+			return &db_troubles[i];
+	msg_panic("db_trouble_find: the last row fits everything");
+}
+
+/* db_reason - what the server said, and what to do about it; borrowed until the next call */
+static const char *
+db_reason(const struct pg_reply *r)
+{
+	static char why[2 * PG_WHY_MAX];
+
+	snprintf(why, sizeof why, "%s%s", r->why, db_trouble_find(r)->remedy);
+	return why;
+}
+
 enum db_trouble
 db_refused(struct db_store *ds, const struct pg_reply *r)
 {
-	static const struct {
-		const char *state;	/* SQLSTATE, or the beginning of it; the first that fits */
-		enum db_trouble trouble;
-		const char *remedy;
-	} rows[] = {
-		{ "0A000", DB_T_FEATURE, "" },
-		{ "25006", DB_T_CONNECTION, ": it is read-only; name the other hosts as well, or wait for a new primary" },
-		{ "40",	   DB_T_AGAIN, "" },		/* serialization failure, deadlock */
-		{ "42501", DB_T_CONNECTION, ": see \"vouch db check\"" },
-		{ "42P01", DB_T_CONNECTION, ": run \"vouch db init\"" },
-		{ "42703", DB_T_CONNECTION, ": run \"vouch db check\"" },
-		{ "53100", DB_T_CONNECTION, ": its disk is full" },
-		{ "55P03", DB_T_AGAIN, "" },		/* lock not available */
-		{ "57014", DB_T_AGAIN, "" },		/* cancelled */
-		{ "22",	   DB_T_DATA, "" },
-		{ "23",	   DB_T_DATA, "" },
-		{ "54",	   DB_T_DATA, "" },
-		{ "",	   DB_T_CONNECTION, "" },
-	};
-	char	why[2 * PG_WHY_MAX];
+	enum db_trouble trouble = db_trouble_find(r)->trouble;
 
-	for (size_t i = 0; i < NELEM(rows); i++) {
-		if (strncmp(r->sqlstate, rows[i].state, strlen(rows[i].state)) != 0)
-			continue;
-		if (rows[i].trouble == DB_T_CONNECTION) {
-			snprintf(why, sizeof why, "%s%s", r->why, rows[i].remedy);
-			pg_drop(ds->pg, why);
-		}
-		return rows[i].trouble;
-	}
-	msg_panic("db_refused: no row fits");
+	if (trouble == DB_T_CONNECTION)
+		pg_drop(ds->pg, db_reason(r));
+	return trouble;
 }
 
 /* db_check - is this the database we want? */
 static const char *
-db_check(void *ctx, const PGresult *res)
+db_check(void *ctx, const struct pg_reply *r)
 {
 	static char why[160];
 	struct db_store *ds = ctx;
 	const struct pg_lib *lib = ds->conf.lib;
+	const PGresult *res = r->res;
 	_Atomic uint64_t *w = db_word(ds, DB_WORD_SITE);
 	uint64_t known = atomic_load(w);
 	int64_t version, site;
 
+	if (r->result != PG_DONE)
+		return db_reason(r);
 	if (lib->ntuples(res) != 1 || lib->nfields(res) != 5 || !pg_int(lib, res, 0, 0, &version) ||
 	    !pg_int(lib, res, 0, 1, &site) || site == 0)
 		return "vouch_schema does not hold exactly one row: run \"vouch db check\"";

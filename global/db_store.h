@@ -17,6 +17,7 @@
 #ifndef GLOBAL_DB_STORE_H
 #define GLOBAL_DB_STORE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -80,6 +81,10 @@ struct db_kind {
 /* shared words of the table (shmtab_words), from conf.words on */
 enum { DB_WORD_HOST, DB_WORD_SITE, DB_WORD_CLOCK, DB_WORD_SINCE, DB_WORD_LEADER, DB_WORD_LOGGED, DB_WORD_UP_MS,
 	DB_WORD_DOWN_MS, DB_WORDS };
+
+/* db_state - what these words say about the connections of the host's workers; NONE: there is no database, or no worker */
+enum db_state { DB_STATE_NONE, DB_STATE_UP, DB_STATE_PARTLY, DB_STATE_DOWN };
+enum db_state db_state(const _Atomic uint64_t *words);
 
 struct db_store_conf {
 	const struct pg_lib *lib;

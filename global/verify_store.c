@@ -13,8 +13,6 @@
 #include <util/msg.h>
 #include <util/utf8.h>
 
-/* shared words: counters from below, the database's from above, one for the daemon's cleanup each above that */
-#define VERIFY_STORE_WORDS	(SHMTAB_WORDS - 2 - DB_WORDS)
 _Static_assert((int) STATS <= (int) VERIFY_STORE_WORDS, "counters leave room");
 
 struct verify_store {

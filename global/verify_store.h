@@ -23,6 +23,9 @@
 
 #define VERIFY_STORE_FILE "verify_cache.vouch"	/* in data_directory */
 
+/* the table's shared words: counters from the first on, the database's from here on, the last three the daemon's */
+#define VERIFY_STORE_WORDS	(SHMTAB_WORDS - 3 - DB_WORDS)
+
 struct verify_store;
 
 struct verify_store_conf {

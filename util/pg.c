@@ -454,10 +454,8 @@ pg_checked(void *ctx, const struct pg_reply *reply)
 
 	switch (reply->result) {
 	case PG_DONE:
-		why = pg->check(pg->ctx, reply->res);
-		break;
 	case PG_REFUSED:
-		why = reply->why;
+		why = pg->check(pg->ctx, reply);
 		break;
 	case PG_TIMEOUT:		/* pg_late comes */
 	case PG_LOST:

@@ -54,8 +54,9 @@ struct pg_reply {			/* valid during the callback */
 };
 
 typedef void pg_done_fn(void *ctx, const struct pg_reply *);
-/* pg_check_fn - the answer to check_sql: NULL when this server will do, else why not (borrowed until the next call) */
-typedef const char *pg_check_fn(void *ctx, const PGresult *);
+/* pg_check_fn - the answer to check_sql, DONE or REFUSED: NULL when this server will do, else why not (borrowed until the
+ * next call) */
+typedef const char *pg_check_fn(void *ctx, const struct pg_reply *);
 /* pg_event_fn - the connection can be used now, or was lost, or an attempt failed (why); where is the host's */
 enum pg_event { PG_UP, PG_DOWN };
 typedef void pg_event_fn(void *ctx, enum pg_event, const char *where, const char *why);

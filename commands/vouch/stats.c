@@ -28,6 +28,7 @@ static const struct stats_cache_row {
 	{ "entries",	   "entries in the cache",		  offsetof(struct shmtab_stat, entries), false },
 	{ "entry_bytes",   "bytes of their addresses and texts",  offsetof(struct shmtab_stat, key_val_bytes), false },
 	{ "free_bytes",	   "room left before an entry must go",	  offsetof(struct shmtab_stat, free_bytes), false },
+	{ "pinned",	   "entries that wait to be written to the database", offsetof(struct shmtab_stat, pinned), false },
 	{ "evicted",	   "live entries that went for want of room", offsetof(struct shmtab_stat, evicted), true },
 	{ "expired",	   "expired entries that went for want of room", offsetof(struct shmtab_stat, expired), true },
 	{ "damaged",	   "damaged entries dropped",		  offsetof(struct shmtab_stat, damaged), true },
@@ -56,8 +57,11 @@ stats_metric(const char *part, const char *name, const char *help, bool counts, 
 }
 
 static void
-stats_print(enum stats_form form, const uint64_t *words, const struct shmtab_stat *st)
+stats_print(enum stats_form form, const uint64_t *words, const struct shmtab_stat *st, enum db_state db)
 {
+	static const char *const states[] = {
+		[DB_STATE_NONE] = "none", [DB_STATE_UP] = "up", [DB_STATE_PARTLY] = "partly", [DB_STATE_DOWN] = "down",
+	};
 	struct buf out = BUF_INIT(64 * 1024);
 
 	switch (form) {
@@ -67,6 +71,7 @@ stats_print(enum stats_form form, const uint64_t *words, const struct shmtab_sta
 		for (size_t i = 0; i < NELEM(stats_cache_table); i++)
 			printf("cache_%-16s %12" PRIu64 "  %s\n", stats_cache_table[i].name, stats_cache_value(st, i),
 			    stats_cache_table[i].help);
+		printf("%-22s %12s  connection to the shared database, of the workers\n", "database", states[db]);
 		break;
 	case STATS_JSON:
 		json_open(&out, NULL, '{');
@@ -78,6 +83,7 @@ stats_print(enum stats_form form, const uint64_t *words, const struct shmtab_sta
 		for (size_t i = 0; i < NELEM(stats_cache_table); i++)
 			json_put_uint(&out, stats_cache_table[i].name, stats_cache_value(st, i));
 		json_close(&out, '}');
+		json_put_str(&out, "database", states[db]);
 		json_close(&out, '}');
 		printf("%s\n", buf_str(&out));
 		break;
@@ -87,6 +93,9 @@ stats_print(enum stats_form form, const uint64_t *words, const struct shmtab_sta
 		for (size_t i = 0; i < NELEM(stats_cache_table); i++)
 			stats_metric("cache", stats_cache_table[i].name, stats_cache_table[i].help,
 			    stats_cache_table[i].counts, stats_cache_value(st, i));
+		if (db != DB_STATE_NONE)
+			stats_metric("database", "up", "whether the workers are connected to the shared database", false,
+			    db == DB_STATE_UP);
 		break;
 	}
 	buf_fini(&out);
@@ -139,7 +148,7 @@ vouch_stats(struct vouch *v)
 	for (int i = 0; i < STATS; i++)
 		words[i] = atomic_load_explicit(&shmtab_words(tab)[i], memory_order_relaxed);
 	shmtab_stat(tab, &st);
-	stats_print(form, words, &st);
+	stats_print(form, words, &st, db_state(shmtab_words(tab) + VERIFY_STORE_WORDS));
 	ret = VOUCH_DONE;
 out:
 	shmtab_close(&tab);

@@ -57,6 +57,8 @@ static const struct vouch_row {
 	  "report a result: ok, defer or bounce" },
 	{ "stats", "[--json|--prometheus]", 0, 1, NEED_CF, VOUCH_TEMPORARY, vouch_stats,
 	  "print the counters of this host" },
+	{ "db", "init [--role NAME] [--print] | check | upgrade [--as CONNECTION]", 1, -1, NEED_CF, VOUCH_TEMPORARY, vouch_db,
+	  "make, examine or bring up to date the shared database" },
 	{ "attach", "[/etc/postfix]", 0, 1, NEED_NOTHING, VOUCH_REFUSED, vouch_attach,
 	  "put vouch's verify into Postfix's master.cf" },
 	{ "detach", "[/etc/postfix]", 0, 1, NEED_NOTHING, VOUCH_REFUSED, vouch_detach,

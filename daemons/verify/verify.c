@@ -16,11 +16,12 @@
 
 #define VERIFY_TABLE_NAME	"internal:verify"	/* as verify(8) calls its table in memory in the log */
 #define VERIFY_HOUSE_MS		250			/* counters are handed over, the table's file is looked at */
+#define VERIFY_WARNED_S		10			/* workers that start together say it once */
 #define VERIFY_CLEAN_LATE_S	60			/* a cleanup run that says nothing for so long has died */
 
-/* two shared words above the counters */
-enum { VERIFY_WORD_CLEANED = SHMTAB_WORDS - 1, VERIFY_WORD_CLEANING = SHMTAB_WORDS - 2 };
-_Static_assert((int) STATS <= (int) VERIFY_WORD_CLEANING, "counters leave room");
+/* shared words of our own, above those of the store */
+enum { VERIFY_WORD_CLEANED = SHMTAB_WORDS - 1, VERIFY_WORD_CLEANING = SHMTAB_WORDS - 2, VERIFY_WORD_WARNED = SHMTAB_WORDS - 3 };
+_Static_assert((int) VERIFY_STORE_WORDS + (int) DB_WORDS <= (int) VERIFY_WORD_WARNED, "the store leaves room");
 
 struct verify_conf verify_conf;
 struct verify_store *verify_store;
@@ -29,6 +30,7 @@ struct ev_loop *verify_loop;
 static const struct params *verify_params;
 static const struct pg_lib *verify_pg;		/* NULL: no database */
 static struct db_conf *verify_db;
+static struct buf verify_map_trouble = BUF_INIT(8192);
 static int verify_data_fd = -1;
 static struct ev_timer verify_house_timer;
 
@@ -137,26 +139,39 @@ verify_detail_find(const char *value)
 	    strcmp(value, "fixed") == 0 ? VERIFY_DETAIL_FIXED : VERIFY_DETAIL_FULL;
 }
 
-/* verify_map - what address_verify_map names; what cannot be used is reported once, and the host's own cache serves */
+/* verify_map - what address_verify_map names; if it cannot be used, verify_map_trouble says why */
 static void
 verify_map(const struct params *p)
 {
-	struct buf shown = BUF_INIT(4096), why = BUF_INIT(1024);
+	struct buf why = BUF_INIT(1024);
 	const char *reason;
 
 	if (p->address_verify_map[0] == 0)
 		return;
-	db_conf_hide(&shown, p->address_verify_map);
+	buf_adds(&verify_map_trouble, "address_verify_map = ");
+	db_conf_hide(&verify_map_trouble, p->address_verify_map);
 	if (!db_conf_is(p->address_verify_map))
-		msg_warn("address_verify_map = %s: this table type is not supported, the cache is kept in shared memory only; "
-		    "set it to nothing to keep it so, or to pgsql:... to share it (see DATABASE_README)", buf_str(&shown));
+		buf_adds(&verify_map_trouble, ": this table type is not supported; set it to nothing, or to pgsql:... to share the "
+		    "cache with other hosts (DATABASE_README)");
 	else if ((verify_pg = pg_lib_load(&reason)) == NULL)
-		msg_warn("address_verify_map = %s: %s: the cache is kept in shared memory only", buf_str(&shown), reason);
+		buf_addf(&verify_map_trouble, ": %s", reason);
 	else if ((verify_db = db_conf_read(verify_pg, p->address_verify_map, "vouch/verify", &why)) == NULL)
-		msg_warn("address_verify_map = %s: %s: the cache is kept in shared memory only", buf_str(&shown), buf_str(&why));
+		buf_addf(&verify_map_trouble, ": %s", buf_str(&why));
+	else
+		buf_fini(&verify_map_trouble);
 	verify_conf.commit_wait = verify_db != NULL && strcmp(p->address_verify_map_commit, "async") != 0;
-	buf_fini(&shown);
 	buf_fini(&why);
+}
+
+/* verify_map_warn - once for all workers */
+static void
+verify_map_warn(void)
+{
+	uint64_t now = (uint64_t) ev_wall_s(verify_loop), last = atomic_load(verify_word(VERIFY_WORD_WARNED));
+
+	if (verify_map_trouble.len > 0 && (last > now || now - last > VERIFY_WARNED_S) &&
+	    atomic_compare_exchange_strong(verify_word(VERIFY_WORD_WARNED), &last, now))
+		msg_warn("%s: the cache is kept on this host only", buf_str(&verify_map_trouble));
 }
 
 static void
@@ -188,6 +203,7 @@ verify_connect(void)
 		.host_name = verify_params->myhostname,
 	};
 
+	verify_map_warn();
 	if (verify_db != NULL)
 		verify_store_connect(verify_store, verify_loop, &conf, verify_conf.commit_wait);
 }

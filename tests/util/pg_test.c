@@ -59,10 +59,11 @@ pg_test_serve(void *ctx, const struct fake_query *q, struct fake_answer *a)
 }
 
 static const char *
-pg_test_check(void *ctx, const PGresult *res)
+pg_test_check(void *ctx, const struct pg_reply *r)
 {
 	(void) ctx;
-	assert_int_equal(fake_pg_lib.ntuples(res), 1);
+	assert_int_equal(r->result, PG_DONE);
+	assert_int_equal(fake_pg_lib.ntuples(r->res), 1);
 	return pg_test_refuse;
 }
 
