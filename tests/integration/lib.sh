@@ -105,6 +105,12 @@ answers() {
 	return 1
 }
 
+# log_clean LOG [PATTERN] - no process has ended as it should not, nor does a line match PATTERN; a sanitizer's find shows as
+# an exit status
+log_clean() {
+	! grep -E "fatal:|panic:|exit status|killed by signal ([^9]|9.)${2:+|$2}" "$1" || fail "complaints in $1"
+}
+
 # ---- a private vouch ----
 # vouch_make NAME [PARAMETER=VALUE...] - an instance in $T/NAME that replies at once, not started; its log: vouch_log
 vouch_make() {

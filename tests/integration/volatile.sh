@@ -72,3 +72,4 @@ truncate -s 10000 "$FILE"
 vload -s "$S" -K $K -d 3 -c 8 -u 10 -r 50 -t 5 || fail "$what: $LOAD"
 vload -s "$S" -K $K -n $K -u 100 -c 8 -r 50 -t 5 || fail "$what: $LOAD"
 known
+log_clean "$(vouch_log v)"

@@ -44,3 +44,4 @@ all_fresh_known() {
 wait_for 30 all_fresh_known
 vload -s "$S" -A "known-%@peers.test" -K 5000 -n 5000 -c 16 -M || fail "known addresses, afterwards: $LOAD"
 note "recovered=$(vouch_stat w cache_recovered) adopted=$(vouch_stat w claims_adopted) damaged=$(vouch_stat w cache_damaged)"
+log_clean "$(vouch_log w)"
