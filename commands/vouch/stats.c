@@ -141,8 +141,9 @@ vouch_stats(struct vouch *v)
 		goto out;
 	}
 	if (shmtab_open_read(&tab, fd, VERIFY_STORE_FILE, &why) < 0) {
-		vouch_sorry("%s/%s: %s (%s): the cache file is made when verify starts for the first time", dir,
-		    VERIFY_STORE_FILE, why, strerror(errno));
+		vouch_sorry("%s/%s: %s: %s", dir, VERIFY_STORE_FILE, why, errno == ENOENT ?
+		    "verify makes it when it starts for the first time" : errno == EACCES ?
+		    "run this as root or as the instance's owner" : "verify makes a new one when it starts");
 		goto out;
 	}
 	for (int i = 0; i < STATS; i++)

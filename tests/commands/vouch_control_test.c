@@ -229,6 +229,58 @@ reload_and_its_verdict(void **state)
 	free(good);
 }
 
+/* with nothing held back by the service, --wait asks again and again until the result is there */
+static void
+query_waits_for_a_result(void **state)
+{
+	struct control *t = *state;
+	const struct timespec moment = { 0, 300000000 };
+	char   *vouch = command_path(t->vouch);
+	pid_t	pid;
+
+	command_append(t->main_cf, "address_verify_hold_time = 0s\n");
+	control_run(t, "start", 0, "started");
+	command_fini(&t->c);
+	command_run(&t->c, t->vouch, "-c", t->etc, "query", "a@b", NULL);
+	command_want(&t->c, "query", 75, "a@b: in progress (Address verification in progress)");
+	if ((pid = fork()) == 0) {
+		nanosleep(&moment, NULL);
+		execl(vouch, vouch, "-c", t->etc, "update", "a@b", "ok", "250 2.1.5 Ok", NULL);
+		_exit(127);
+	}
+	command_fini(&t->c);
+	command_run(&t->c, t->vouch, "-c", t->etc, "query", "--wait", "-t", "20", "a@b", NULL);
+	command_want(&t->c, "query --wait", 0, "a@b: deliverable (250 2.1.5 Ok)");
+	assert_in_range(t->c.ms, 200, 10000);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	control_run(t, "stop", 0, "stopped");
+	free(vouch);
+}
+
+/* what the counters are called is global/stats.def's business; that they are counted and come out in each form is ours */
+static void
+stats_in_three_forms(void **state)
+{
+	static const struct { const char *form, *want; } cases[] = {
+		{ NULL, "queries                           0 " },
+		{ "--json", "{\"verify\":{\"queries\":0,|\"cache\":{\"bytes\":67108864," },
+		{ "--prometheus", "# TYPE vouch_verify_queries_total counter\nvouch_verify_queries_total 0\n|"
+		    "# TYPE vouch_cache_entries gauge\nvouch_cache_entries 1\n" },
+	};
+	struct control *t = *state;
+
+	control_run(t, "start", 0, "started");
+	command_fini(&t->c);		/* an answer: the cache is there */
+	command_run(&t->c, t->vouch, "-c", t->etc, "update", "a@b", "ok", "250 2.1.5 Ok", NULL);
+	command_want(&t->c, "update", 0, "");
+	control_run(t, "stop", 0, "stopped");
+	for (size_t i = 0; i < NELEM(cases); i++) {
+		command_fini(&t->c);
+		command_run(&t->c, t->vouch, "-c", t->etc, "stats", cases[i].form, NULL);
+		command_want(&t->c, "stats", 0, cases[i].want);
+	}
+}
+
 static void
 abort_kills_what_stands_still(void **state)
 {
@@ -341,6 +393,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(stale_pid_file, control_setup, control_teardown),
 		cmocka_unit_test_setup_teardown(lock_of_a_stranger, control_setup, control_teardown),
 		cmocka_unit_test_setup_teardown(reload_and_its_verdict, control_setup, control_teardown),
+		cmocka_unit_test_setup_teardown(query_waits_for_a_result, control_setup, control_teardown),
+		cmocka_unit_test_setup_teardown(stats_in_three_forms, control_setup, control_teardown),
 		cmocka_unit_test_setup_teardown(abort_kills_what_stands_still, control_setup, control_teardown),
 		cmocka_unit_test_setup_teardown(foreground_ends_with_zero, control_setup, control_teardown),
 		cmocka_unit_test_setup_teardown(log_is_rotated, control_setup, control_teardown),
