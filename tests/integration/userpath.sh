@@ -41,32 +41,27 @@ put() {
 	sed -i "/^${1%% *} *=/d" "$CF"
 	echo "$1" >>"$CF"
 }
-# with LINE CASE TEXT... - such a LINE in main.cf is refused by start and check; with_line: they also tell where it stands
+# with LINE CASE TEXT... - such a LINE in main.cf is refused by start and check, which tell where it stands
 with() {
 	put "$1"
 	with_case=$2
-	shift 2
-	refused "$with_case: start" 1 main.cf "$@" -- "$BIN/vouch" -c "$V/etc" start
-	refused "$with_case: check" 1 main.cf "$@" -- "$BIN/vouch" -c "$V/etc" check
-	cp "$T/good.main.cf" "$CF"
-}
-with_line() {
-	put "$1"
 	with_at="main.cf, line $(wc -l <"$CF")"
+	shift 2
+	refused "$with_case: start" 1 "$with_at" "$@" -- "$BIN/vouch" -c "$V/etc" start
+	refused "$with_case: check" 1 "$with_at" "$@" -- "$BIN/vouch" -c "$V/etc" check
 	cp "$T/good.main.cf" "$CF"
-	with "$@" "$with_at"
 }
 
-with_line "address_verify_hold_time = soon" "malformed time" address_verify_hold_time soon
-with_line "address_verify_hold_time = 5x" "wrong unit" address_verify_hold_time 5x
-with_line "address_verify_cache_size = 64Q" "wrong size" address_verify_cache_size 64Q
-with_line "address_verify_submission_limit = 0" "too small" address_verify_submission_limit
-with_line "address_verify_negative_cache = maybe" "no boolean" address_verify_negative_cache maybe
-with_line "address_verify_reason_detail = some" "no such word" address_verify_reason_detail some full
-with_line "address_verify_sender = @example.com" "bad sender" address_verify_sender
-with_line "verify faster" "no equals sign" "missing '='" "verify faster"
+with "address_verify_hold_time = soon" "malformed time" address_verify_hold_time soon
+with "address_verify_hold_time = 5x" "wrong unit" address_verify_hold_time 5x
+with "address_verify_cache_size = 64Q" "wrong size" address_verify_cache_size 64Q
+with "address_verify_submission_limit = 0" "too small" address_verify_submission_limit
+with "address_verify_negative_cache = maybe" "no boolean" address_verify_negative_cache maybe
+with "address_verify_reason_detail = some" "no such word" address_verify_reason_detail some full
+with "address_verify_sender = @example.com" "bad sender" address_verify_sender
+with "verify faster" "no equals sign" "missing '='" "verify faster"
 with "mail_owner = no-such-user" "no such user" mail_owner no-such-user
-with_line "maillog_file = $T/outside.log" "log outside" maillog_file
+with "maillog_file = $T/outside.log" "log outside" maillog_file
 
 # what is only warned of: check says so with exit 1, start works
 warned() {
@@ -100,7 +95,7 @@ refused "no command" 2 -- sh -c "\"$BIN/vouch\" 2>&1 | head -n 1; exit 2"
 refused "unknown command" 2 frobnicate -- sh -c "\"$BIN/vouch\" -c \"$V/etc\" frobnicate 2>&1 | head -n 1; exit 2"
 
 # not running: 75, try again later, for those who ask; 1 for those who control
-refused "query while stopped" 75 "vouch status" -- sh -c "\"$BIN/vouch\" -c \"$V/etc\" query a@example.com >/dev/null"
+refused "query while stopped" 75 a@example.com "no answer" -- "$BIN/vouch" -c "$V/etc" query a@example.com
 refused "reload while stopped" 1 "not running" -- "$BIN/vouch" -c "$V/etc" reload
 refused "stop while stopped" 1 "not running" -- "$BIN/vouch" -c "$V/etc" stop
 
