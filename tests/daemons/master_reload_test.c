@@ -291,7 +291,7 @@ test_address_widens(void **state)
 	start("", text);
 	mem_free(&text);
 	assert_true((old = rig_pid(&rig, where)) > 0);
-	kill(old, SIGSTOP);		/* it still has the old listener, which is the more specific one */
+	rig_freeze(old);		/* it still has the old listener, which is the more specific one */
 	text = mem_printf("%s inet n n n 0 1 childd\n", where + 1);
 	rig_master_cf(&rig, text);
 	if (!super_reload(&rig.super))

@@ -174,7 +174,7 @@ test_stuck(void **state)
 	assert_true(rig_pid(&rig, "private/x") > 0);
 	expect_triggers("1");
 	c = TAILQ_FIRST(&rig_service(&rig, "private/x")->children);
-	kill(c->pid, SIGSTOP);
+	rig_freeze(c->pid);
 	ev_fake_advance(rig.loop, 10000);
 	rig_turn(&rig, 50);
 	assert_true(rig_service(&rig, "private/x")->wakeup.fd >= 0);

@@ -278,6 +278,15 @@ rig_pid(struct rig *r, const char *where)
 	return pid;
 }
 
+void
+rig_freeze(pid_t pid)
+{
+	siginfo_t si;
+
+	assert_int_equal(kill(pid, SIGSTOP), 0);
+	assert_int_equal(waitid(P_PID, (id_t) pid, &si, WSTOPPED | WNOWAIT), 0);
+}
+
 struct service *
 rig_service(const struct rig *r, const char *id)
 {

@@ -46,6 +46,7 @@ char	*rig_ask(struct rig *, int fd, const char *request);
 char	*rig_ask_new(struct rig *, const char *where, const char *request);
 pid_t	rig_pid(struct rig *, const char *where);		/* who answers there; 0: nobody */
 
+void	rig_freeze(pid_t);			/* stop a child, and see it stopped; SIGCONT lets it go on */
 struct service *rig_service(const struct rig *, const char *id);	/* or NULL */
 /* rig_log - all lines logged so far, "warning: text\n"; rig_log_has - whether one holds this; rig_log_forget */
 const char *rig_log(void);
