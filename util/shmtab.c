@@ -11,10 +11,12 @@
 #include <unistd.h>
 
 #include <util/mem.h>
+#include <util/msg.h>
 #include <util/shmtab_file.h>
 #include <util/sock.h>
 
 #define SHMTAB_OPEN_MS	10000	/* others may be carrying a large table over */
+#define SHMTAB_AGAIN_MS	(3 * SHMTAB_LOCK_MS)	/* whoever replaces it may have been stopped: not every call waits */
 #define SHMTAB_VISITS	3	/* how often a table may be replaced under one call */
 
 struct shmtab {
@@ -23,6 +25,7 @@ struct shmtab {
 	char   *name;
 	bool	rebuilt;
 	uint32_t epoch;			/* counts the files we have seen */
+	long long tried;		/* when a call tried to follow a table that is being replaced, and failed */
 	union shmtab_copy old, new;
 };
 
@@ -125,8 +128,10 @@ shmtab_visit(struct shmtab *t, struct shmtab_part *p)
 	if (!shmtab_part_retired(p))
 		return 1;
 	shmtab_part_leave(p, &t->map->seat);
-	if (shmtab_follow(t, &why) == 0)
+	if (msg_rate(&t->tried, SHMTAB_AGAIN_MS) && shmtab_follow(t, &why) == 0) {
+		t->tried = 0;
 		return 0;
+	}
 	errno = EBUSY;
 	return -1;
 }

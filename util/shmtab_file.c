@@ -19,6 +19,7 @@
 
 #define FILE_MAGIC	0x6261746863756f76	/* "vouchtab" on a little-endian machine; another order is another file */
 #define FILE_VERSION	1
+#define FILE_MAX	((uint64_t) 1 << 40)	/* far more than any host's memory, and far below the lock bytes */
 #define FILE_TRIES	10		/* how often the file may be replaced while we look at it */
 
 struct file_id {			/* what makes this file a table, and this table */
@@ -108,14 +109,16 @@ file_id_check(const struct file_id *id, off_t size, struct shmtab_geo *g)
 	return g->parts == id->parts;
 }
 
+/* file_read_id - other_r: it may well be a table, of another version */
 static bool
-file_read_id(int fd, struct shmtab_geo *g)
+file_read_id(int fd, struct shmtab_geo *g, bool *other_r)
 {
 	struct file_id id;
 	struct stat st;
+	bool	got = fstat(fd, &st) == 0 && pread(fd, &id, sizeof id, 0) == (ssize_t) sizeof id;
 
-	return fstat(fd, &st) == 0 && pread(fd, &id, sizeof id, 0) == (ssize_t) sizeof id &&
-	    file_id_check(&id, st.st_size, g);
+	*other_r = got && id.magic == FILE_MAGIC && id.version != FILE_VERSION;
+	return got && file_id_check(&id, st.st_size, g);
 }
 
 /* mapping */
@@ -209,7 +212,7 @@ file_make(int fd, uint64_t bytes, bool on_disk, struct shmtab_geo *g, const char
 		return -1;
 	}
 	*why_r = "no room";
-	if (bytes < SHMTAB_BYTES_MIN || bytes > INT64_MAX) {
+	if (bytes < SHMTAB_BYTES_MIN || bytes > FILE_MAX) {
 		errno = EINVAL;
 		return -1;
 	}
@@ -370,10 +373,12 @@ file_decide(struct shmtab_map **mp, int *fdp, const struct stat *st, const struc
 	uint32_t old_id = old != NULL ? old->seat.id : 0;
 	struct shmtab_map *m;
 	struct shmtab_geo g;
+	bool	other;
 
-	if (!file_read_id(*fdp, &g) || (again && old->lost)) {
-		*why_r = "not a table, or of another version";
-		if (!at->create) {
+	if (!file_read_id(*fdp, &g, &other) || (again && old->lost)) {
+		*why_r = other ? "of another version" : "not a table";
+		/* while a new version replaces an old one, both run: the file is the new one's */
+		if (!at->create || (other && old != NULL)) {
 			errno = EINVAL;
 			return -1;
 		}

@@ -205,21 +205,35 @@ part_fits(const struct shmtab_part *p, uint32_t size)
 	return size <= p->ring.bytes - p->last || size < p->first;
 }
 
-/* part_append - write a complete record, which fits, behind the last one; returns its place */
-static uint32_t
-part_append(struct shmtab_part *p, const void *rec, uint32_t size)
+/* part_mine - an owner that was stopped, or waited for a slow disk, may have lost the lock; he must not go on then
+ * returns   0, or -1 EBUSY
+ */
+static int
+part_mine(const struct shmtab_part *p)
 {
-	uint32_t pos = p->last;
+	if (shmtab_lock_mine(&p->head->lock, p->held))
+		return 0;
+	errno = EBUSY;
+	return -1;
+}
 
-	if (p->first <= p->last && size > p->ring.bytes - p->last) {
-		pos = 0;
-		SET(p->head->wrap, p->last);		/* means nothing until last < first */
-		p->wrap = p->last;
-	}
+/* part_append - write a complete record, which fits, behind the last one
+ * returns   0, or -1 as part_mine: nobody will find it then
+ */
+static int
+part_append(struct shmtab_part *p, const void *rec, uint32_t size, uint32_t *pos_r)
+{
+	bool	 wraps = p->first <= p->last && size > p->ring.bytes - p->last;
+	uint32_t pos = wraps ? 0 : p->last;
+
 	memcpy(p->ring.base + pos, rec, size);
-	p->last = pos + size;
-	SET(p->head->last, p->last);
-	return pos;
+	if (part_mine(p) < 0)
+		return -1;
+	if (wraps)
+		SET(p->head->wrap, p->wrap = p->last);	/* means nothing until last < first */
+	SET(p->head->last, p->last = pos + size);
+	*pos_r = pos;
+	return 0;
 }
 
 /* part_rebuild - make the index and the counts again from the ring */
@@ -279,9 +293,9 @@ part_repair(struct shmtab_part *p)
 
 /* part_step - take the oldest record out of the way: drop it, or put it behind the youngest
  * any       evict it even if it was of use, or during a sweep
- * returns   how far first was moved; 0: the ring is empty
+ * returns   how far first was moved, 0: the ring is empty; -1: EBUSY, the lock was taken from us
  */
-static uint32_t
+static int64_t
 part_step(struct shmtab_part *p, int64_t now_s, bool any)
 {
 	struct shmtab_part_head *ph = p->head;
@@ -309,7 +323,8 @@ part_step(struct shmtab_part *p, int64_t now_s, bool any)
 			if (h.uses > 0 && sweep == 0)
 				SET(shmtab_rec_at(&p->ring, pos)->uses,
 				    h.uses > PART_USES_MAX ? PART_USES_MAX : h.uses - 1);
-			to = part_append(p, p->ring.base + pos, size);
+			if (part_append(p, p->ring.base + pos, size, &to) < 0)
+				return -1;
 			shmtab_index_set(&p->index, i, h.hash, to);
 			part_kill(p, pos, &h);
 			part_count(p, &h);
@@ -349,14 +364,13 @@ part_room(struct shmtab_part *p, uint32_t size, bool new_entry, int64_t now_s, b
 	const uint32_t ring = p->ring.bytes;
 	uint32_t max = GET(ph->size_max);
 	uint64_t passed = 0;
-	uint32_t n;
+	int64_t	n;
 	bool	 swept = false;
 
 	max = max < size ? size : max > SHMTAB_REC_MAX ? SHMTAB_REC_MAX : max;
 	if (GET(ph->sweep) > part_span(p))
 		SET(ph->sweep, part_span(p));
 	*moved_r = false;
-	errno = ENOSPC;
 	while (ring - part_span(p) < size + 2 * max + 8 || !part_fits(p, size) ||
 	    (new_entry && GET(ph->entries) >= p->index.n / 8 * 7)) {
 		int64_t expire = GET(ph->expire_min), last = GET(ph->swept_s);
@@ -369,15 +383,15 @@ part_room(struct shmtab_part *p, uint32_t size, bool new_entry, int64_t now_s, b
 			SET(ph->sweep_min, 0);
 			SET(ph->sweep, span);
 		}
-		if (!shmtab_lock_mine(&ph->lock, p->held)) {
-			errno = EBUSY;
+		if (part_mine(p) < 0 || (n = part_step(p, now_s, passed > 2 * (uint64_t) ring)) < 0)
 			return -1;
-		}
-		if ((n = part_step(p, now_s, passed > 2 * (uint64_t) ring)) == 0)
+		if (n == 0)
 			part_repair(p);			/* nothing is there, and yet no room: the counts are wrong */
 		*moved_r = true;
-		if ((passed += n > 0 ? n : ring) > 4 * (uint64_t) ring)
+		if ((passed += n > 0 ? (uint64_t) n : ring) > 4 * (uint64_t) ring) {
+			errno = ENOSPC;
 			return -1;
+		}
 	}
 	return 0;
 }
@@ -502,10 +516,12 @@ shmtab_part_put(struct shmtab_part *p, int64_t slot, union shmtab_copy *c, int64
 	const size_t key_len = shmtab_rec_key_len(r);
 	uint64_t old_pos = 0;
 	uint32_t pos;
-	bool	 moved, damaged = !part_load(p);
+	bool	 moved;
 
 	shmtab_rec_seal(&p->ring, c);
-	if (damaged) {
+	if (part_mine(p) < 0)
+		return -1;
+	if (!part_load(p)) {
 		part_repair(p);
 		slot = shmtab_index_find(&p->index, &p->ring, hash, shmtab_rec_key(r), key_len, NULL);
 	}
@@ -522,11 +538,8 @@ shmtab_part_put(struct shmtab_part *p, int64_t slot, union shmtab_copy *c, int64
 		if (!shmtab_rec_peek(&p->ring, old_pos, p->ring.bytes, &old) || old.kind != SHMTAB_REC_LIVE)
 			slot = SHMTAB_DAMAGED;
 	}
-	if (!shmtab_lock_mine(&p->head->lock, p->held)) {
-		errno = EBUSY;
+	if (part_append(p, c->bytes, size, &pos) < 0)
 		return -1;
-	}
-	pos = part_append(p, c->bytes, size);
 	ADD(p->head->changes, 1);
 	if (slot >= 0) {
 		shmtab_index_set(&p->index, slot, hash, pos);
@@ -545,10 +558,8 @@ shmtab_part_drop(struct shmtab_part *p, int64_t slot)
 	uint64_t pos = shmtab_index_pos(&p->index, slot);
 	struct shmtab_rec h;
 
-	if (!shmtab_lock_mine(&p->head->lock, p->held)) {
-		errno = EBUSY;
+	if (part_mine(p) < 0)
 		return -1;
-	}
 	if (shmtab_rec_peek(&p->ring, pos, p->ring.bytes, &h) && h.kind == SHMTAB_REC_LIVE)
 		part_kill(p, pos, &h);
 	shmtab_index_remove(&p->index, slot);

@@ -13,11 +13,13 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 #include <util/mem.h>
 #include <util/shmtab.h>
+#include <util/shmtab_file.h>
 
 #define NOW	1000000
 #define MB	((uint64_t) 1 << 20)
@@ -543,6 +545,39 @@ file_death_while_changing_the_size(void **state)
 	shmtab_close(&t);
 }
 
+/* somebody is stopped over it: calls fail, the first one after a while, the next ones at once */
+static void
+file_stop_while_changing_the_size(void **state)
+{
+	struct shmtab *t = table_open(MB), *next;
+	int	fd = openat(test_dirfd, "tab", O_RDWR | O_CLOEXEC);
+	struct siphash_key none = { 0, 0 };
+	struct shmtab_geo g;
+	struct shmtab_val v;
+	time_t	start = time(NULL);
+	char	data[8];
+
+	(void) state;
+	put(t, "k", "v");
+	assert_int_equal(shmtab_file_lock(fd, 0), 0);
+	shmtab_geo_init(&g, MB, SHMTAB_FILE_HEAD, &none);
+	for (uint32_t i = 0; i < g.parts; i++)		/* every part is retired, but there is no new file */
+		file_write("tab", "\1", 1, (off_t) (SHMTAB_FILE_HEAD + i * g.part_bytes + 4));
+	assert_int_equal(shmtab_get(t, "k", 1, data, sizeof data, &v), -1);
+	assert_int_equal(errno, EBUSY);
+	for (int i = 0; i < 1000; i++)
+		assert_int_equal(put_val(t, "k", "w", 0, 0, false), -1);
+	assert_true(time(NULL) - start <= 3);
+	close(fd);					/* he dies */
+	next = table_open(MB);
+	assert_string_equal(get(t, "k"), "v");
+	assert_string_equal(get(next, "k"), "v");
+	put(t, "k", "w");
+	assert_string_equal(get(next, "k"), "w");
+	shmtab_close(&next);
+	shmtab_close(&t);
+}
+
 /* files that are changed under us */
 
 static void
@@ -622,6 +657,35 @@ file_overwritten_with_another_table(void **state)
 	shmtab_close(&t);
 }
 
+/* during an upgrade the old processes must not take the file away from the new ones */
+static void
+file_replaced_by_another_version(void **state)
+{
+	struct shmtab *t = table_open(MB), *next;
+	const char *why;
+	struct stat before, after;
+
+	(void) state;
+	put(t, "k", "v");
+	renameat(test_dirfd, "tab", test_dirfd, "other");
+	next = table_open(MB);
+	shmtab_close(&next);
+	file_write("tab", "\x63", 1, 8);		/* the version */
+	fstatat(test_dirfd, "tab", &before, 0);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(shmtab_check(t, &why), -1);
+		assert_int_equal(errno, EINVAL);
+		put(t, "k", i % 2 == 0 ? "w" : "v");
+		assert_string_equal(get(t, "k"), i % 2 == 0 ? "w" : "v");
+	}
+	fstatat(test_dirfd, "tab", &after, 0);
+	assert_int_equal(before.st_ino, after.st_ino);
+	shmtab_close(&t);
+	t = table_open(MB);				/* a process that starts takes what it needs */
+	assert_int_equal(stat_of(t).rebuilt, 1);
+	shmtab_close(&t);
+}
+
 static void
 file_cut_short(void **state)
 {
@@ -697,9 +761,11 @@ main(void)
 		T(file_made_smaller_keeps_what_fits),
 		T(file_users_move_to_the_new_size),
 		T(file_death_while_changing_the_size),
+		T(file_stop_while_changing_the_size),
 		T(file_replaced_or_removed),
 		T(file_head_is_mended),
 		T(file_overwritten_with_another_table),
+		T(file_replaced_by_another_version),
 		T(file_cut_short),
 		T(file_works_after_the_directory_is_out_of_reach),
 #undef T
