@@ -69,21 +69,13 @@ static void	pg_enter(struct pg *, enum pg_state);
 
 /* reasons */
 
-/* pg_reason - libpq's text as one printable line */
+/* pg_reason - the first line of libpq's text; what follows are guesses and hints */
 static void
 pg_reason(char *dst, size_t size, const char *text)
 {
-	char	line[4 * PG_WHY_MAX], *end = line;
+	char	line[4 * PG_WHY_MAX];
 
-	for (const char *p = text; *p != 0 && end < line + sizeof line - 3; p++) {
-		if (*p != '\n' && *p != '\t')
-			*end++ = *p;
-		else if (end > line && end[-1] != ' ' && p[1] != 0) {
-			*end++ = ';';
-			*end++ = ' ';
-		}
-	}
-	*end = 0;
+	snprintf(line, sizeof line, "%.*s", (int) strcspn(text, "\n"), text);
 	msg_clean(dst, size, line);
 }
 

@@ -201,7 +201,7 @@ fake_connect_poll(PGconn *conn)
 		return PGRES_POLLING_OK;
 	case FAKE_REFUSE:
 		c->bad = true;
-		snprintf(c->why, sizeof c->why, "connection to server failed:\n\tFATAL:  refused\n");
+		snprintf(c->why, sizeof c->why, "connection to server failed: FATAL:  refused\n\tIs it running?\n");
 		return PGRES_POLLING_FAILED;
 	case FAKE_HANG:
 		break;

@@ -2,7 +2,7 @@
  * Keeps one request open on each connection, as Postfix's clients do, and prints one line of name=value figures.
  *
  *   vload -s SOCKET [-c CONNECTIONS] [-d SECONDS | -n REQUESTS] [-A ADDRESS] [-K SIZE] [-f FIRST] [-o seq|uniform]
- *         [-g TIMES] [-u PERCENT] [-S STATUS] [-C | -M] [-R REQUESTS] [-r MS] [-t SECONDS] [-p]
+ *         [-g TIMES] [-u PERCENT] [-S STATUS] [-C | -M] [-R REQUESTS] [-r MS] [-t SECONDS] [-w MS] [-p]
  *   -A  the address; one % in it stands for the number, nine digits (user%@example.com)
  *   -K  numbers FIRST .. FIRST + SIZE - 1, asked in turn (seq) or at random (uniform)
  *   -g  each number so many times before the next (seq)
@@ -14,6 +14,7 @@
  *       so reconnects without a word (reconnects=); a broken exchange is repeated after MS (broken=), as is a refused
  *       connection (refused=). Without -r any of these is an error.
  *   -t  an answer must come within so many seconds (late=, an error)
+ *   -w  each connection rests so many ms after an answer: a load that leaves the machine room
  *   -p  print each answer: "status text"
  * SIGTERM ends the run as its time does: open requests are waited for. Exit 0; 1 when there were errors or wrong answers; 2 usage.
  */
@@ -53,6 +54,7 @@ struct vload_conn {
 	bool	 sent;			/* and it is on the wire */
 	bool	 update;
 	uint64_t number, began_ns, retry_ns;
+	uint64_t rest_ns;		/* the next request is not sent before; 0: not resting */
 	unsigned served;		/* on this connection */
 	size_t	 req_len, in_len;
 	char	 req[VLOAD_REQ];
@@ -66,7 +68,7 @@ static struct {
 	double	 seconds;
 	uint64_t count, size, first;
 	bool	 uniform, check, known, retry, print;
-	uint64_t retry_ns, limit_ns;
+	uint64_t retry_ns, limit_ns, rest_ns;
 } vload_conf = { .conns = 1, .times = 1, .size = 1, .status = -1, .limit_ns = 10000000000u };
 
 static struct {
@@ -392,7 +394,10 @@ vload_answer(struct vload_conn *c, size_t len)
 		vload_complain("bytes after the answer");
 		c->in_len = 0;
 	}
-	vload_next(c);
+	if (vload_conf.rest_ns != 0 && !vload_stop)
+		c->rest_ns = vload_time_ns + vload_conf.rest_ns;
+	else
+		vload_next(c);
 }
 
 static void
@@ -460,7 +465,11 @@ vload_tick(void)
 			c->busy = false;
 			vload_next(c);
 		}
-		busy += c->busy;
+		if (c->rest_ns != 0 && (vload_stop || vload_time_ns >= c->rest_ns)) {
+			c->rest_ns = 0;
+			vload_next(c);
+		}
+		busy += c->busy || c->rest_ns != 0;
 	}
 	return busy;
 }
@@ -483,12 +492,12 @@ vload_run(void)
 	for (;;) {
 		if (vload_time_ns >= end)
 			vload_stop = 1;
-		if (vload_time_ns >= tick || vload_waiting != 0) {
+		if (vload_time_ns >= tick || vload_waiting != 0 || vload_conf.rest_ns != 0) {
 			if (vload_tick() == 0)
 				break;
 			tick = vload_time_ns + 20000000;
 		}
-		n = epoll_wait(vload_ep, evs, NELEM(evs), vload_waiting != 0 ? 1 : 20);
+		n = epoll_wait(vload_ep, evs, NELEM(evs), vload_waiting != 0 || vload_conf.rest_ns != 0 ? 1 : 20);
 		for (int i = 0; i < n; i++)
 			vload_readable(evs[i].data.ptr);
 		if (n <= 0)
@@ -523,7 +532,7 @@ static void
 vload_usage(void)
 {
 	fprintf(stderr, "usage: vload -s SOCKET [-c CONNECTIONS] [-d SECONDS | -n REQUESTS] [-A ADDRESS] [-K SIZE] [-f FIRST]\n"
-	    "             [-o seq|uniform] [-g TIMES] [-u PERCENT] [-S STATUS] [-C | -M] [-R REQUESTS] [-r MS] [-t SECONDS] [-p]\n");
+	    "             [-o seq|uniform] [-g TIMES] [-u PERCENT] [-S STATUS] [-C | -M] [-R REQUESTS] [-r MS] [-t SECONDS] [-w MS]\n             [-p]\n");
 	exit(2);
 }
 
@@ -544,7 +553,7 @@ main(int argc, char **argv)
 	char	*addr = NULL, *percent;
 	int	ch;
 
-	while ((ch = getopt(argc, argv, "A:CK:MR:S:c:d:f:g:n:o:pr:s:t:u:")) != -1) {
+	while ((ch = getopt(argc, argv, "A:CK:MR:S:c:d:f:g:n:o:pr:s:t:u:w:")) != -1) {
 		switch (ch) {
 		case 'A': mem_free(&addr); addr = mem_strdup(optarg); break;
 		case 'C': vload_conf.check = true; break;
@@ -563,6 +572,7 @@ main(int argc, char **argv)
 		case 's': vload_conf.path = optarg; break;
 		case 't': vload_conf.limit_ns = vload_number(optarg, 1, 3600) * 1000000000; break;
 		case 'u': vload_conf.update_pct = (unsigned) vload_number(optarg, 0, 100); break;
+		case 'w': vload_conf.rest_ns = vload_number(optarg, 1, 60000) * 1000000; break;
 		default: vload_usage();
 		}
 	}

@@ -386,7 +386,7 @@ pauses_grow_and_have_a_limit(void **state)
 	pg_test_pass(1000);
 	first = fake_pg.connects;
 	assert_in_range(first, 3, 6);		/* 50-100, 100-200, 200-400, 400-800 ms */
-	assert_string_equal(seen.why, "connection to server failed:; FATAL:  refused");
+	assert_string_equal(seen.why, "connection to server failed: FATAL:  refused");
 	pg_test_pass(60000);
 	later = fake_pg.connects;
 	pg_test_pass(60000);
