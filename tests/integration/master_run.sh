@@ -180,6 +180,10 @@ gone "$stubborn" || fail "the stubborn child is left"
 # ---- another user: all is that user's ----
 if [ "$(id -u)" = 0 ] && id nobody >/dev/null 2>&1 && command -v setpriv >/dev/null; then
 	as_nobody() { setpriv --reuid nobody --clear-groups "$@"; }
+	mkdir "$T/libexec"			# the checkout may be where nobody cannot look
+	cp "$LIBEXEC/master" "$LIBEXEC/verify" "$T/libexec"
+	chmod 755 "$T" "$T/libexec"
+	LIBEXEC=$T/libexec master=$T/libexec/master
 	instance
 	chown -R nobody "$T/m"
 	as_nobody "$master" -c "$E" 2>"$T/err" && fail "root's instance started by nobody"
