@@ -6,8 +6,9 @@
 K=10000					# addresses, all of them known: what is measured is the answer, not the probe
 workers=$(nproc)
 
+# in a session of its own, as daemons are: the kernel may share out the CPUs by session
 for w in 1 "$workers"; do
-	[ -S "$T/floor$w" ] || { "$TOOLS/echod" -s "$T/floor$w" -w "$w" & at_exit "stop_pid $!"; }
+	[ -S "$T/floor$w" ] || { setsid "$TOOLS/echod" -s "$T/floor$w" -w "$w" & at_exit "stop_pid $!"; }
 done
 servers="floor1 floor$workers"
 
@@ -18,7 +19,9 @@ if [ "$(id -u)" = 0 ] && command -v postfix >/dev/null 2>&1; then
 	servers="$servers postfix"
 fi
 for w in 1 "$workers"; do
-	vouch_make "vouch$w" verify_prefork_limit="$w"
+	[ ! -d "$T/vouch$w" ] || continue
+	vouch_make "vouch$w"
+	vouch_workers "vouch$w" "$w"
 	vouch_start "vouch$w"
 done
 servers="$servers vouch1 vouch$workers"
@@ -40,13 +43,16 @@ echod_pids() {
 pids() {
 	case $1 in
 	floor*)	echod_pids "$T/$1" ;;
-	postfix) workers "$PFQ" verify ;;
-	vouch*)	workers "$T/$1/queue" verify ;;
+	# a master has to read what its workers report: Postfix's verify reports twice for each request
+	postfix) echo "$PFPID"; workers "$PFQ" verify ;;
+	vouch*)	tr -d ' ' <"$T/$1/queue/pid/master.pid"; workers "$T/$1/queue" verify ;;
 	esac
 }
 for s in $servers; do
 	vload -s "$(socket "$s")" -n $K -K $K -u 100 -c 4 || fail "cannot fill $s: $LOAD"
 	eval "pids_$s=\$(pids $s)"
+	# shellcheck disable=SC2046
+	bench_prefer $(pids "$s")
 done
 i=0
 while [ $i -lt "$ROUNDS" ]; do

@@ -9,9 +9,12 @@ fill() {
 	[ "$got" = "$2" ] || fail "$1: $got entries, not $2"
 }
 for k in 10000 1000000; do
-	vouch_make "k$k" verify_prefork_limit=1 address_verify_cache_size=512M
+	vouch_make "k$k" address_verify_cache_size=512M
+	vouch_workers "k$k" 1
 	vouch_start "k$k"
 	fill "k$k" $k
+	# shellcheck disable=SC2046
+	bench_prefer $(workers "$T/k$k/queue" verify)
 	vload -s "$(verify_socket k$k)" -n $k -K $k -c 16 -M || fail "k$k: $LOAD"	# every page was touched once
 done
 i=0
@@ -50,7 +53,8 @@ vouch_stop k10000
 vouch_stop k1000000
 
 # a table is filled until live entries must go: then its whole size divided by the entries is the true price
-vouch_make full verify_prefork_limit=1 address_verify_cache_size=64M
+vouch_make full address_verify_cache_size=64M
+vouch_workers full 1
 vouch_start full
 vload -s "$(verify_socket full)" -n 1000000 -K 1000000 -u 100 -c 16 || fail "full: $LOAD"
 [ "$(vouch_stat full cache_evicted)" -gt 0 ] || fail "a million entries fit into 64M: not full"

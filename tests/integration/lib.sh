@@ -128,6 +128,12 @@ vouch_set() {
 		echo "${lib_setting%%=*} = ${lib_setting#*=}" >>"$lib_cf"
 	done
 }
+# vouch_workers NAME N - exactly so many verify workers, also when they are crowded
+vouch_workers() {
+	vouch_set "$1" verify_prefork_limit="$2"
+	sed -i "s/^\\(verify .*[^0-9]\\)[0-9][0-9]*\\([^0-9]*verify\\)\$/\\1$2\\2/" "$T/$1/etc/master.cf"
+	grep -q "^verify .*[^0-9]$2[^0-9]*verify\$" "$T/$1/etc/master.cf" || fail "master.cf: no process limit to change"
+}
 vouch_log() { echo "$T/$1/log/vouch.log"; }
 vouch_start() {
 	at_exit "vouch_stop $1"
