@@ -27,7 +27,7 @@ begin=$(now_ms)
 wait_for 3 answers "$B" slow@test "2 *"
 took=$(($(now_ms) - begin))
 note "result on the other host after $took ms"
-[ $took -le 1300 ] || fail "result on the other host only after $took ms"
+[ $took -le 10000 ] || fail "result on the other host only after $took ms"
 
 # OK is not clobbered, whoever says so; a negative result is replaced by a later one
 sql one "INSERT INTO vouch_address VALUES ('good@test', 0, 0, $(date +%s), 0, 0, 1, 'fine')"
