@@ -202,7 +202,7 @@ db_pull_place(struct db_store *ds, int64_t newest)
 {
 	int64_t since = (int64_t) atomic_load(db_word(ds, DB_WORD_SINCE));
 
-	if (since < 0 || since > newest + DB_PULL_AGE_US || newest - since > DB_PULL_AGE_US) {
+	if (since <= 0 || since > newest + DB_PULL_AGE_US || newest - since > DB_PULL_AGE_US) {
 		if (since != 0) {
 			msg_info("%s: this host was away for too long, or with another database: it asks anew", ds->where);
 			db_wipe(ds);

@@ -13,7 +13,7 @@
 #define DB_STALL_MS	1800		/* a silent server is given up within 2 s */
 #define DB_CONNECT_MS	3000
 #define DB_PAUSE_MIN_MS	100
-#define DB_PAUSE_MAX_MS	5000
+#define DB_PAUSE_MAX_MS	3000
 #define DB_SETTLED_MS	10000
 #define DB_CALM_MS	1000		/* a connection that lived so long is news */
 #define DB_STATE_MS	1000		/* what a worker said longer ago is not its state any more */
@@ -168,6 +168,7 @@ db_event(void *ctx, enum pg_event event, const char *where, const char *why)
 		ds->up = false;
 		if (was_up)
 			stats_add(STAT_db_losses, 1);
+		atomic_store(db_word(ds, DB_WORD_DOWN_MS), (uint64_t) ev_now_ms(ds->loop));
 		db_log(ds, DB_LOGGED_DOWN, why);
 		db_pull_stop(ds);
 		db_house_stop(ds);
@@ -182,7 +183,8 @@ db_calm(struct db_store *ds)
 	int64_t now = ev_now_ms(ds->loop);
 
 	atomic_store(db_word(ds, ds->up ? DB_WORD_UP_MS : DB_WORD_DOWN_MS), (uint64_t) now);
-	if (ds->up && now - ds->up_ms >= DB_CALM_MS)
+	/* and as long as some worker of the host is not connected, it is not all well */
+	if (ds->up && now - ds->up_ms >= DB_CALM_MS && now - (int64_t) atomic_load(db_word(ds, DB_WORD_DOWN_MS)) >= DB_CALM_MS)
 		db_log(ds, DB_LOGGED_UP, "");
 }
 

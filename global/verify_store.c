@@ -346,6 +346,7 @@ verify_store_update_then(struct verify_store *s, const char *addr, enum verify_s
 	c.dirty = verify_store_shared(s);
 	rc = shmtab_modify(s->table, s->key, s->key_len, now_s, verify_store_update_fn, &c);
 	if (rc < 0 && c.dirty && errno == ENOSPC) {	/* half of the table waits for the database: as without one, then */
+		stats_add(STAT_db_overflow, 1);
 		c.dirty = false;
 		rc = shmtab_modify(s->table, s->key, s->key_len, now_s, verify_store_update_fn, &c);
 	}

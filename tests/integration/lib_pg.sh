@@ -78,7 +78,7 @@ pg_crash() {
 	pg_kill "$1"
 	rm -f "$T/$1.pg/data/postmaster.pid" "$T/$1.pg/.s.PGSQL."*
 }
-pg_port() { sed -n 's/^port = //p' "$T/$1.pg/data/postgresql.conf"; }
+pg_port() { sed -n 's/^port = //p' "$T/$1.pg/data/postgresql.conf" | tail -n 1; }
 # sql NAME STATEMENT - as the owner; bare values
 sql() { psql -X -q -A -t -h "$T/$1.pg" -p "$(pg_port "$1")" -U postgres -d "${3:-vouch}" -c "$2"; }
 pg_up() { sql "$1" 'SELECT 1' >/dev/null 2>&1; }
