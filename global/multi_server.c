@@ -34,6 +34,7 @@ struct ms_client {
 	TAILQ_ENTRY(ms_client) link;
 	int	fd;
 	bool	held, partial, broken;
+	bool	last;			/* closed when its output is gone */
 	int64_t active_ms;		/* last time bytes came or went */
 	void   *ctx;
 	struct ev_io io;
@@ -169,6 +170,8 @@ ms_status_eof(void *ctx, int fd, unsigned events)
 	ms_listen(false);
 	for (int i = 0; i < ms.listeners; i++)
 		close(MASTER_LISTEN_FD + i);
+	if (ms.ops->draining != NULL)
+		ms.ops->draining();
 	if (!ms.under_vouch && ms.clients_n + (ms.ops->busy != NULL && ms.ops->busy()) > 0) {
 		switch (fork()) {
 		case 0:
@@ -227,7 +230,7 @@ ms_client_timeout(void *ctx)
 static void
 ms_client_watch(struct ms_client *c)
 {
-	if (c->out.len > 0)
+	if (c->out.len > 0 || c->last)
 		ev_io_set(ms.loop, &c->io, c->fd, EV_WRITE, ms_client_io, c);	/* first the replies, then more requests */
 	else if (c->held && c->in.len > 0)
 		ev_io_cancel(ms.loop, &c->io);
@@ -307,11 +310,11 @@ ms_client_resume(void *ctx)
 	struct ms_client *c = ctx;
 	struct buf in = c->in;
 
-	if (c->broken) {
+	if (c->broken || (c->last && c->out.len == 0)) {
 		ms_client_close(c);
 		return;
 	}
-	if (in.len == 0) {
+	if (in.len == 0 || c->last) {
 		ms_client_watch(c);
 		return;
 	}
@@ -328,6 +331,13 @@ ms_resume(struct ms_client *c)
 	ev_defer_set(ms.loop, &c->resume, ms_client_resume, c);
 }
 
+void
+ms_finish(struct ms_client *c)
+{
+	c->held = c->last = true;
+	ev_defer_set(ms.loop, &c->resume, ms_client_resume, c);
+}
+
 static void
 ms_client_io(void *ctx, int fd, unsigned events)
 {
@@ -337,7 +347,7 @@ ms_client_io(void *ctx, int fd, unsigned events)
 
 	if (events & EV_WRITE) {
 		ms_client_flush(c);
-		if (c->broken)
+		if (c->broken || (c->last && c->out.len == 0))
 			ms_client_close(c);
 		else
 			ms_client_watch(c);

@@ -39,7 +39,9 @@ struct multi_server {
 	enum ms_next (*input)(struct ms_client *, void *ctx, const char *data, size_t n, size_t *used_r, bool *partial_r);
 	/* closed: the client is gone, for whatever reason; free the context */
 	void	  (*closed)(struct ms_client *, void *ctx);
-	/* drain: no new clients will come; busy: work is left that must be done before the process may end */
+	/* draining: from now on no new clients come; may be NULL, as all that follow */
+	void	  (*draining)(void);
+	/* busy: work is left that must be done before the process may end */
 	bool	  (*busy)(void);
 	/* leaving: last call before the process ends by itself */
 	void	  (*leaving)(void);
@@ -54,5 +56,7 @@ void	multi_server_main(int argc, char **argv, const struct multi_server *) __att
 void	ms_send(struct ms_client *, const void *, size_t n);
 /* ms_resume - the held reply was sent (ms_send): go on with the client's next request, from the loop */
 void	ms_resume(struct ms_client *);
+/* ms_finish - the last reply was sent: close the connection when it is out; from `input` return MS_HOLD after it */
+void	ms_finish(struct ms_client *);
 
 #endif

@@ -1,6 +1,7 @@
 /* global/params.c - from text to typed values */
 #include "params.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -50,9 +51,47 @@ params_words(const char *value, const char *words, size_t max)
 }
 
 static const char *
+params_check_address(const char *value)
+{
+	struct in6_addr any;
+
+	return *value == 0 || inet_pton(AF_INET, value, &any) == 1 || inet_pton(AF_INET6, value, &any) == 1 ? NULL :
+	    "use one numeric address, or nothing";
+}
+
+static const char *
+params_check_addresses(const char *value)
+{
+	struct in6_addr any;
+	char	one[INET6_ADDRSTRLEN];
+
+	for (size_t n; *(value += strspn(value, " \t,")) != 0; value += n) {
+		if ((n = strcspn(value, " \t,")) >= sizeof one)
+			return "use numeric addresses";
+		memcpy(one, value, n);
+		one[n] = 0;
+		if (inet_pton(AF_INET, one, &any) != 1 && inet_pton(AF_INET6, one, &any) != 1)
+			return "use numeric addresses";
+	}
+	return NULL;
+}
+
+static const char *
+params_check_catchall(const char *value)
+{
+	return params_words(value, "ok defer", 1) ? NULL : "use ok or defer";
+}
+
+static const char *
 params_check_commit(const char *value)
 {
 	return params_words(value, "wait async", 1) ? NULL : "use wait or async";
+}
+
+static const char *
+params_check_compat(const char *value)
+{
+	return *value == 0 || params_words(value, "postfix", 1) ? NULL : "use postfix, or nothing";
 }
 
 static const char *
@@ -73,6 +112,12 @@ params_check_facility(const char *value)
 	int	facility;
 
 	return maillog_facility(value, &facility) ? NULL : "use a facility of syslog(3): mail, daemon, local0 ...";
+}
+
+static const char *
+params_check_full(const char *value)
+{
+	return params_words(value, "ok defer bounce", 1) ? NULL : "use ok, defer or bounce";
 }
 
 static const char *
@@ -114,6 +159,18 @@ params_check_origin(const char *value)
 }
 
 static const char *
+params_check_policy(const char *value)
+{
+	return params_words(value, "defer bounce", 1) ? NULL : "use defer or bounce";
+}
+
+static const char *
+params_check_prefer(const char *value)
+{
+	return params_words(value, "any ipv4 ipv6", 1) ? NULL : "use any, ipv4 or ipv6";
+}
+
+static const char *
 params_check_prefork(const char *value)
 {
 	int64_t n;
@@ -129,9 +186,58 @@ params_check_protocols(const char *value)
 }
 
 static const char *
+params_check_random(const char *value)
+{
+	return params_words(value, "no auto always", 1) ? NULL : "use no, auto or always";
+}
+
+static const char *
+params_check_schedule(const char *value)
+{
+	char	one[24];
+	int64_t ms;
+	unsigned steps = 0;
+
+	for (size_t n; *(value += strspn(value, " \t,")) != 0; value += n) {
+		if ((n = strcspn(value, " \t,")) >= sizeof one)
+			return "use times";
+		memcpy(one, value, n);
+		one[n] = 0;
+		if (!units_time_parse(one, 's', &ms) || ms < 1000 || ++steps > 8)
+			return "use up to eight times of 1s or more";
+	}
+	return NULL;
+}
+
+static const char *
 params_check_sender(const char *value)
 {
 	return probe_sender_check(value);
+}
+
+static const char *
+params_check_target(const char *value)
+{
+	return params_words(value, "rcpt data", 1) ? NULL : "use rcpt or data";
+}
+
+static const char *
+params_check_text(const char *value)
+{
+	return params_words(value, "full compact", 1) ? NULL : "use full or compact";
+}
+
+static const char *
+params_check_tls(const char *value)
+{
+	return *value == 0 || params_words(value, "none may encrypt demand", 1) ? NULL :
+	    "use none, may, encrypt or demand (certificates are not checked: verify, secure and dane are not supported)";
+}
+
+static const char *
+params_check_unknown(const char *value)
+{
+	return params_words(value, "ok defer", 1) ? NULL : "use ok or defer";
 }
 
 const struct params_row params_table[] = {

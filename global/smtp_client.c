@@ -383,7 +383,7 @@ smtp_client_tls_step(struct smtp_client *c)
 	}
 }
 
-/* smtp_client_reply - a complete reply; `more`: bytes are behind it */
+/* smtp_client_reply - a complete reply; `more`: bytes are behind it, other than a server's farewell */
 static void
 smtp_client_reply(struct smtp_client *c, bool more)
 {
@@ -395,7 +395,7 @@ smtp_client_reply(struct smtp_client *c, bool more)
 		c->pending--;
 	}
 	/* before READY we have one command outstanding at most: whatever is behind its reply was sent too early */
-	if (more && c->state != CLIENT_READY && c->state != CLIENT_QUIT && c->reply.code != 421) {
+	if (more && c->state != CLIENT_READY && c->state != CLIENT_QUIT) {
 		smtp_client_end(c, SMTP_END_PROTOCOL, &c->reply, "reply before the command");
 		return;
 	}
@@ -471,14 +471,17 @@ smtp_client_input(struct smtp_client *c, const char *data, size_t n)
 			break;
 		}
 		if (waiting)
-			smtp_client_reply(c, used < n);
+			smtp_client_reply(c, used < n && strncmp(data + used, "421", n - used < 3 ? n - used : 3) != 0);
 		else if (c->reply.code == 421)
 			smtp_client_end(c, SMTP_END_LOST, &c->reply, "closed by the server");
 		else
 			smtp_client_end(c, SMTP_END_PROTOCOL, &c->reply, "reply without a command");
 		if (c->state == CLIENT_TLS) {
-			smtp_reply_reset(&c->reply);
-			return;			/* nothing was behind it, or we would have ended */
+			if (used < n)			/* somebody put it there: it would be taken for the server's */
+				smtp_client_end(c, SMTP_END_PROTOCOL, &c->reply, "data before the TLS handshake");
+			else
+				smtp_reply_reset(&c->reply);
+			return;
 		}
 		if (!c->freed)
 			smtp_reply_reset(&c->reply);
@@ -660,6 +663,12 @@ smtp_client_quit(struct smtp_client *c)
 	c->quit_wanted = true;
 	if (c->state == CLIENT_READY && c->pending == 0)
 		ev_defer_set(c->loop, &c->early, smtp_client_late_quit, c);
+}
+
+void
+smtp_client_expire(struct smtp_client *c)
+{
+	smtp_client_timeout(c);
 }
 
 unsigned

@@ -78,6 +78,8 @@ void	smtp_client_flush(struct smtp_client *);
 /* smtp_client_quit - say QUIT when all replies are there, wait for the answer quit_ms at most; ended is called then
  * (never before this returns) */
 void	smtp_client_quit(struct smtp_client *);
+/* smtp_client_expire - as if the deadline of what is going on had come */
+void	smtp_client_expire(struct smtp_client *);
 unsigned smtp_client_ext(const struct smtp_client *);
 unsigned smtp_client_pending(const struct smtp_client *);	/* commands without reply */
 const char *smtp_client_tls(const struct smtp_client *);	/* "TLSv1.3", or NULL in clear */

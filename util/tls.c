@@ -103,7 +103,20 @@ tls_handshake(struct tls *t)
 	ERR_clear_error();
 	errno = 0;
 	rc = SSL_do_handshake(t->ssl);
-	return rc == 1 ? TLS_DONE : tls_result(t, rc, errno);
+	if (rc == 1)
+		return TLS_DONE;
+	switch (tls_result(t, rc, errno)) {
+	case TLS_WANT_READ:
+		return TLS_WANT_READ;
+	case TLS_WANT_WRITE:
+		return TLS_WANT_WRITE;
+	case TLS_DONE:				/* end of data is no handshake */
+		snprintf(t->why, sizeof t->why, "connection closed");
+		break;
+	case TLS_FAILED:
+		break;
+	}
+	return TLS_FAILED;
 }
 
 enum tls_result

@@ -85,17 +85,17 @@ static const struct {
 	{ "no such user", "mail_owner = no-such-user\n", "", "csr", "parameter mail_owner: no user 'no-such-user'" },
 	{ "no data directory", "data_directory = /no/where\n", "", "csr",
 	  "main.cf, line |parameter data_directory: /no/where: No such file or directory" },
-	{ "no such program", "", "x unix - - n - - nosuch\n", "csr", "master.cf: line 11: service x: program |/nosuch: No such file" },
-	{ "bad field", "", "x unix - - q - - verify\n", "csr", "master.cf: line 11: field \"chroot\"" },
-	{ "missing fields", "", "x unix\n", "csr", "master.cf: line 11: missing" },
+	{ "no such program", "", "x unix - - n - - nosuch\n", "csr", "master.cf: line 15: service x: program |/nosuch: No such file" },
+	{ "bad field", "", "x unix - - q - - verify\n", "csr", "master.cf: line 15: field \"chroot\"" },
+	{ "missing fields", "", "x unix\n", "csr", "master.cf: line 15: missing" },
 	{ "bad -o value", "", "x unix - - n - - verify -o max_idle=7q\n", "csr",
-	  "master.cf: line 11: service x: |parameter max_idle: bad time value or unit: \"7q\"" },
+	  "master.cf: line 15: service x: |parameter max_idle: bad time value or unit: \"7q\"" },
 	{ "-o without =", "", "x unix - - n - - verify -v -o max_idle\n", "csr", "service x: missing '='" },
 	{ "-o at the end", "", "x unix - - n - - verify -o\n", "csr", "service x: -o without name=value" },
-	{ "same service twice", "", "verify unix - - n - - verify\n", "c", "warning: |service verify: line 11 replaces this entry" },
+	{ "same service twice", "", "verify unix - - n - - verify\n", "c", "warning: |service verify: line 15 replaces this entry" },
 	{ "port out of range", "", "127.0.0.1:99999 inet n - n - - verify\n", "csr", "service 127.0.0.1:99999: bad port" },
 	{ "everything at once", "foo bar\nmax_idle = 5y\nmax_use = 0\n", "a unix - - q - - verify\nb unix - - n - - nosuch\n",
-	  "csr", "foo bar|max_idle|max_use|line 11|line 12|/nosuch|5 errors, 0 warnings" },
+	  "csr", "foo bar|max_idle|max_use|line 15|line 16|/nosuch|5 errors, 0 warnings" },
 };
 
 static void

@@ -47,6 +47,9 @@ control_make(struct control *t)
 	t->pid_file = mem_printf("%s/queue/pid/master.pid", dir);
 	command_run(&t->c, t->vouch, "init", dir, NULL);
 	command_want(&t->c, "init", 0, "made");
+	command_fini(&t->c);
+	command_run(&t->c, "vouchconf", "-c", t->etc, "-MX", "cleanup/unix", NULL);	/* nobody answers: addresses stay in progress */
+	command_want(&t->c, "no submitter", 0, "");
 	free(dir);
 }
 

@@ -117,6 +117,9 @@ vouch_make() {
 	lib_name=$1
 	shift
 	"$BIN/vouch" init "$T/$lib_name" >"$T/$lib_name.init" 2>&1 || fail "vouch init: $(cat "$T/$lib_name.init")"
+	# no probe(8): tests take the probes themselves, or call vouch_probe
+	sed -i '/^cleanup[ 	]/d' "$T/$lib_name/etc/master.cf"
+	sed -i '/^cleanup_prefork_limit/d' "$T/$lib_name/etc/main.cf"
 	vouch_set "$lib_name" address_verify_hold_time=0s "$@"
 }
 # vouch_set NAME PARAMETER=VALUE... - change its main.cf
@@ -127,6 +130,12 @@ vouch_set() {
 		sed -i "/^${lib_setting%%=*} *=/d" "$lib_cf"
 		echo "${lib_setting%%=*} = ${lib_setting#*=}" >>"$lib_cf"
 	done
+}
+# vouch_probe NAME [PARAMETER=VALUE...] - with probe(8) as its submitter; before it is started
+vouch_probe() {
+	echo 'cleanup    unix    n       -       n       -       1       probe' >>"$T/$1/etc/master.cf"
+	vouch_set "$1" cleanup_prefork_limit=1
+	vouch_set "$@"
 }
 # vouch_workers NAME N - exactly so many verify workers, also when they are crowded
 vouch_workers() {
