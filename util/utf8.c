@@ -52,7 +52,11 @@ utf8_valid(const char *s, size_t n)
 void
 utf8_sanitise(char *s, size_t n, bool allow_utf8)
 {
-	for (size_t i = 0, len; i < n; i += len) {
+	size_t	i = 0, len;
+
+	while (i < n && s[i] >= 0x20 && s[i] <= 0x7e)	/* as a rule this is all of it */
+		i++;
+	for (; i < n; i += len) {
 		unsigned char c = (unsigned char) s[i];
 
 		len = 1;

@@ -24,12 +24,12 @@ struct verify_client {
 static void
 verify_reply(struct ms_client *ms, enum verify_reply status)
 {
-	struct buf b = BUF_INIT(64);
+	static struct buf b = BUF_INIT(64);	/* kept: one reply is made at a time */
 
+	buf_reset(&b);
 	attr_put_uint(&b, "status", (uint32_t) status);
 	attr_put_end(&b);
 	ms_send(ms, b.data, b.len);
-	buf_fini(&b);
 }
 
 /* verify_detail_code - the SMTP reply code and enhanced status code in a text, "" when there is none
