@@ -461,9 +461,10 @@ dest_step(struct dest *d, struct probe *p)
 		session_open(d, c.target, p);
 		return true;
 	case CHOICE_WAIT:
-		if (c.wait != NULL)
+		if (c.wait != NULL) {
 			wait_on(c.wait, &d->wait);
-		else if (c.wait_ms != INT64_MAX)
+			session_make_room(pr, c.wait);
+		} else if (c.wait_ms != INT64_MAX)
 			ev_timer_set(pr->loop, &d->timer, c.wait_ms, dest_timer, d);
 		else
 			dest_make_room(d);

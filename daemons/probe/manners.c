@@ -410,8 +410,10 @@ manners_failed(struct manners *m, struct host *h, const char *why, int64_t now_m
 {
 	mem_free(&h->why);
 	h->why = mem_strdup(why);
+	/* one's own server comes back soon, and nobody minds being asked */
 	if (++h->fails >= m->conf->dead_fails)
-		backoff_hit(&h->dead, m->conf->dead_ms, m->conf->dead_max_ms, now_ms);
+		backoff_hit(&h->dead, h->own ? m->conf->own_dead_ms : m->conf->dead_ms,
+		    h->own ? m->conf->own_dead_max_ms : m->conf->dead_max_ms, now_ms);
 }
 
 static void

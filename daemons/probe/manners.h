@@ -91,7 +91,7 @@ struct manners_conf {
 	unsigned provider_rate, provider_burst;		/* probes per minute; 0: no limit */
 	unsigned unknown_hour;				/* unknown mailboxes per hour; 0: no limit */
 	int64_t	 unknown_hold_ms;
-	int64_t	 policy_ms, policy_max_ms, rate_ms, rate_max_ms, dead_ms, dead_max_ms;
+	int64_t	 policy_ms, policy_max_ms, rate_ms, rate_max_ms, dead_ms, dead_max_ms, own_dead_ms, own_dead_max_ms;
 	unsigned dead_fails;				/* failures in a row until a host counts as dead */
 	size_t	 limit;					/* unused hosts and providers kept */
 };

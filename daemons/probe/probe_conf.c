@@ -232,7 +232,8 @@ probe_conf_manners(struct manners_conf *m, const struct params *p)
 		.unknown_hour = (unsigned) p->probe_provider_unknown_limit,
 		/* spec probe section 10 */
 		.unknown_hold_ms = 15 * MINUTE_MS, .policy_ms = 15 * MINUTE_MS, .policy_max_ms = DAY_MS,
-		.rate_ms = 2 * MINUTE_MS, .rate_max_ms = HOUR_MS, .dead_ms = MINUTE_MS, .dead_max_ms = HOUR_MS, .dead_fails = 3,
+		.rate_ms = 2 * MINUTE_MS, .rate_max_ms = HOUR_MS, .dead_ms = MINUTE_MS, .dead_max_ms = HOUR_MS,
+		.own_dead_ms = 2000, .own_dead_max_ms = 30000, .dead_fails = 3,
 		.limit = (size_t) p->probe_destination_memory_limit,
 	};
 }

@@ -440,6 +440,7 @@ prober_new(struct ev_loop *loop, const struct prober_conf *conf, struct dns *dns
 	RB_INIT(&pr->dests);
 	TAILQ_INIT(&pr->answers);
 	TAILQ_INIT(&pr->idle);
+	TAILQ_INIT(&pr->idle_sessions);
 	wait_list_init(&pr->ready);
 	wait_list_init(&pr->session_room);
 	wait_list_init(&pr->lookup_room);

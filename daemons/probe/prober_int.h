@@ -107,6 +107,7 @@ RB_PROTOTYPE(dest_tree, dest, node, dest_cmp)
 
 struct session {
 	LIST_ENTRY(session) link;
+	TAILQ_ENTRY(session) idle;	/* pr->idle_sessions, while is_idle */
 	struct dest *dest;
 	unsigned target;		/* index in dest->target; of the question being asked */
 	struct host *host;		/* a reference of its own */
@@ -116,7 +117,7 @@ struct session {
 	struct ev_timer timer;		/* idle */
 	int64_t	 born_ms, asked_ms;
 	unsigned asked, rejected;
-	bool	 backup, ready, quitting, encrypt;
+	bool	 backup, ready, quitting, encrypt, is_idle;
 };
 
 struct prober {
@@ -131,6 +132,7 @@ struct prober {
 	struct probes answers;		/* routing knew it all */
 	struct sender *sender;		/* the last one used */
 	struct dest_tree dests;
+	TAILQ_HEAD(, session) idle_sessions;	/* idle for the longest time first */
 	TAILQ_HEAD(, dest) idle;	/* least recently used first */
 	size_t	 idle_n;
 	struct wait_list ready, session_room, lookup_room;
@@ -165,6 +167,7 @@ struct result *dest_suspended(struct dest *, int64_t until_ms, const char *why);
 struct session *session_open(struct dest *, unsigned target, struct probe *);
 void	session_ask(struct session *, unsigned target, struct probe *);
 void	session_quit(struct session *);
+void	session_make_room(struct prober *, const struct wait_list *);	/* an idle session that takes the place waited for ends */
 void	session_free(struct session *);				/* drops the connection */
 
 #endif

@@ -23,6 +23,15 @@ session_waited_for(const struct session *s)
 
 /* life */
 
+static void
+session_busy(struct session *s)
+{
+	ev_timer_cancel(s->dest->pr->loop, &s->timer);
+	if (s->is_idle)
+		TAILQ_REMOVE(&s->dest->pr->idle_sessions, s, idle);
+	s->is_idle = false;
+}
+
 /* session_release - the place is free: those who wait for it may try */
 static void
 session_release(struct session *s)
@@ -50,7 +59,7 @@ session_release(struct session *s)
 void
 session_free(struct session *s)
 {
-	ev_timer_cancel(s->dest->pr->loop, &s->timer);
+	session_busy(s);
 	smtp_dialogue_free(&s->dialogue);
 	session_release(s);
 	mem_free(&s->relay);
@@ -64,8 +73,20 @@ session_quit(struct session *s)
 		return;
 	s->quitting = true;
 	s->dest->quitting_n++;
-	ev_timer_cancel(s->dest->pr->loop, &s->timer);
+	session_busy(s);
 	smtp_dialogue_quit(s->dialogue);
+}
+
+void
+session_make_room(struct prober *pr, const struct wait_list *w)
+{
+	struct session *s;
+
+	TAILQ_FOREACH(s, &pr->idle_sessions, idle)
+		if (w == &pr->session_room || w == &s->host->waiters || (s->host->provider != NULL && w == &s->host->provider->waiters)) {
+			session_quit(s);
+			return;
+		}
 }
 
 static void
@@ -108,6 +129,9 @@ session_next(struct session *s)
 		session_quit(s);
 	else {
 		ev_timer_set(d->pr->loop, &s->timer, d->own ? c->own_idle_ms : c->idle_ms, session_idle, s);
+		if (!s->is_idle)
+			TAILQ_INSERT_TAIL(&d->pr->idle_sessions, s, idle);
+		s->is_idle = true;
 		if (!TAILQ_EMPTY(&d->queue))
 			dest_ready(d);
 		else
@@ -149,7 +173,7 @@ session_ask(struct session *s, unsigned target, struct probe *p)
 	};
 	char   *random = NULL;
 
-	ev_timer_cancel(pr->loop, &s->timer);
+	session_busy(s);
 	TAILQ_REMOVE(&d->queue, p, link);
 	pr->stat.waiting--;
 	pr->stat.asked++;
@@ -325,7 +349,7 @@ session_all_down(struct probe *p, const struct smtp_dialogue_answer *a)
 	struct prober *pr = p->pr;
 	struct dest *d = p->dest;
 
-	if (a->asked || a->end != SMTP_END_CONNECT || p->sessions > 0 || session_more_targets(p))
+	if (d->own || a->asked || a->end != SMTP_END_CONNECT || p->sessions > 0 || session_more_targets(p))
 		return;
 	mem_free(&d->why);
 	d->why = mem_strdup(a->text);

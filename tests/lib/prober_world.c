@@ -63,7 +63,8 @@ prober_world_begin(struct prober_world *w)
 		.manners = {
 			.host_sessions = 2, .own_host_sessions = 10, .provider_sessions = 4, .provider_rate = 0, .provider_burst = 10,
 			.unknown_hour = 20, .unknown_hold_ms = 900000, .policy_ms = 900000, .policy_max_ms = 86400000,
-			.rate_ms = 120000, .rate_max_ms = 3600000, .dead_ms = 60000, .dead_max_ms = 3600000, .dead_fails = 3,
+			.rate_ms = 120000, .rate_max_ms = 3600000, .dead_ms = 60000, .dead_max_ms = 3600000, .own_dead_ms = 2000,
+			.own_dead_max_ms = 30000, .dead_fails = 3,
 			.limit = 1000,
 		},
 		.client = {
