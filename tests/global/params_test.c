@@ -327,7 +327,7 @@ params_test_bad(void **state)
 		{ "verify_prefork_limit = many\n", "parameter verify_prefork_limit: bad value: \"many\"; "
 		  "use a number from 0 to 1000, or nothing for the number of CPUs" },
 		{ "myorigin = a b\n", "parameter myorigin: bad value: \"a b\"; use a domain name" },
-		{ "compatibility_level = 3.x\nsmtputf8_enable = yes\n",
+		{ "compatibility_level = 3.x\nsmtputf8_enable = yes\nrelay_domains =\n",
 		  "parameter compatibility_level: bad value: \"3.x\"; use up to three numbers with dots, as in 3.6" },
 		{ "max_use = $foo\n", "parameter max_use: bad numerical value: \"\"; use decimal digits only (written as \"$foo\")" },
 		{ "max_use = ${foo\n", "parameter max_use: truncated macro reference: \"${foo\"; "
