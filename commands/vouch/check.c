@@ -16,7 +16,7 @@
 
 #define CHECK_WHY_MAX (64u << 10)	/* bytes of reasons from one reader; more are counted as one */
 
-static void
+static void __attribute__((format(printf, 2, 0)))
 check_say(const char *word, const char *fmt, va_list ap)
 {
 	char   *text;

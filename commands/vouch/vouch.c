@@ -65,7 +65,7 @@ static const struct vouch_row {
 	  "put Postfix's own verify back" },
 };
 
-static void
+static void __attribute__((format(printf, 2, 0)))
 vouch_line(FILE *fp, const char *fmt, va_list ap)
 {
 	char   *text;
