@@ -17,17 +17,18 @@ at_exit() { at_exit_commands="$1
 $at_exit_commands"; }
 lib_exit() {
 	lib_status=$?
-	trap '' TERM INT HUP
+	trap '' TERM INT HUP PIPE
 	trap - EXIT
 	if [ $lib_status != 0 ] && [ $lib_status != 77 ]; then
 		lib_show_logs
+		eval "${TEST_ON_FAIL-}"		# to look around before all is taken down
 	fi
 	eval "$at_exit_commands"
 	rm -rf "$T"
 	exit $lib_status
 }
 trap lib_exit EXIT
-trap 'exit 143' TERM INT HUP
+trap 'exit 143' TERM INT HUP PIPE
 
 lib_show_logs() {
 	for lib_log in "$T"/*.log "$T"/*/*.log "$T"/*/log/*.log; do
