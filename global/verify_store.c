@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 
 #include <global/stats.h>
 #include <global/verify_db.h>
@@ -361,6 +362,80 @@ enum verify_store_update
 verify_store_update(struct verify_store *s, const char *addr, enum verify_status status, const char *text, int64_t now_s)
 {
 	return verify_store_update_then(s, addr, status, text, now_s, NULL, NULL);
+}
+
+/* for commands */
+
+static enum shmtab_act
+verify_store_put_fn(void *ctx, const struct shmtab_val *old, struct shmtab_val *new)
+{
+	struct verify_store_change *c = ctx;
+	struct address_record rec;
+
+	c->ignored = old != NULL && address_decode(&rec, old->data, old->len) &&
+	    (rec.updated_s >= c->rec.updated_s || !address_update(&rec, c->rec.status));
+	return c->ignored ? SHMTAB_KEEP : verify_store_put(c->s, &c->rec, 0, false, new);
+}
+
+enum verify_store_update
+verify_store_put_result(struct verify_store *s, const char *addr, enum verify_status status, const char *text,
+    int64_t updated_s)
+{
+	struct verify_store_change c = { .s = s, .rec = { .status = status, .updated_s = updated_s, .text = text } };
+
+	if (!verify_store_key(s, addr) || !s->key_storable)
+		return VERIFY_LOST;
+	c.rec.text_len = utf8_cut(text, strlen(text), sizeof s->value - ADDRESS_HEADER);
+	if (shmtab_modify(s->table, s->key, s->key_len, updated_s, verify_store_put_fn, &c) < 0)
+		return VERIFY_LOST;
+	return c.ignored ? VERIFY_IGNORED : VERIFY_STORED;
+}
+
+static enum shmtab_act
+verify_store_forget_fn(void *ctx, const struct shmtab_val *old, struct shmtab_val *new)
+{
+	(void) new;
+	*(bool *) ctx = old != NULL;
+	return SHMTAB_DELETE;
+}
+
+int
+verify_store_forget(struct verify_store *s, const char *addr)
+{
+	bool	found = false;
+
+	if (!verify_store_key(s, addr))
+		return 0;
+	if (shmtab_modify(s->table, s->key, s->key_len, 0, verify_store_forget_fn, &found) < 0)
+		return -1;
+	return found;
+}
+
+struct verify_store_domain {
+	const char *name;
+	size_t	len;
+};
+
+static bool
+verify_store_domain_fn(void *ctx, const void *key, size_t key_len, const struct shmtab_val *v)
+{
+	const struct verify_store_domain *d = ctx;
+	size_t	len;
+	const char *name = verify_db_domain(key, key_len, &len);
+
+	(void) v;
+	return len != d->len || strncasecmp(name, d->name, len) != 0;
+}
+
+uint64_t
+verify_store_forget_domain(struct verify_store *s, const char *domain)
+{
+	struct verify_store_domain d = { domain, strlen(domain) };
+	uint64_t kept = 0, gone = 0;
+
+	for (unsigned part = 0; part < shmtab_parts(s->table); part++)
+		(void) shmtab_clean(s->table, part, verify_store_domain_fn, &d, &kept, &gone);
+	return gone;
 }
 
 /* the end of a claim */

@@ -70,6 +70,14 @@ enum verify_store_update verify_store_update(struct verify_store *, const char *
 typedef void verify_store_written_fn(void *ctx);
 enum verify_store_update verify_store_update_then(struct verify_store *, const char *addr, enum verify_status,
 	    const char *text, int64_t now_s, verify_store_written_fn *fn, void *ctx);
+/* for commands, which have no loop:
+ * verify_store_put	a result from elsewhere, with its time: stored unless ours is as new, or OK and this is not
+ * verify_store_forget	1 an entry is gone, 0 there was none, -1 table busy
+ * verify_store_forget_domain	all entries of a domain, whatever their case; returns how many */
+enum verify_store_update verify_store_put_result(struct verify_store *, const char *addr, enum verify_status,
+	    const char *text, int64_t updated_s);
+int	verify_store_forget(struct verify_store *, const char *addr);
+uint64_t verify_store_forget_domain(struct verify_store *, const char *domain);
 /* verify_store_submitted, verify_store_release - the end of the claim `tag`: the probe is on its way, or will never be */
 void	verify_store_submitted(struct verify_store *, const char *addr, int64_t tag);
 void	verify_store_release(struct verify_store *, const char *addr, int64_t tag, int64_t now_s);

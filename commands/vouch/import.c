@@ -1,0 +1,341 @@
+/* commands/vouch/import.c - import: results from an old verify cache or from another vouch, with their times
+ * Two forms are read, told apart by the first line:
+ *   address,status,probed,updated,text	what "vouch export" writes (RFC 4180)
+ *   KEY <tab> STATUS:PROBED:UPDATED:TEXT	what "postmap -s btree:/path" prints (spec verify-protocol section 6)
+ * What says only that a probe was under way is left out. Newer results stay, and OK stays, as with any update.
+ */
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include <global/verify_db.h>
+#include <util/mem.h>
+#include <util/msg.h>
+#include <util/units.h>
+#include <util/utf8.h>
+
+#include "records.h"
+
+#define IMPORT_ROWS	2000		/* in one statement */
+#define IMPORT_LINE_MAX	(64u << 10)
+#define IMPORT_COMPLAINTS 5
+#define IMPORT_HEADER	"address,status,probed,updated,text"
+#define IMPORT_STAMP	"_LAST_CACHE_CLEANUP_COMPLETED_"	/* verify(8)'s own entry, not an address */
+#define IMPORT_FIELDS	5
+
+struct import_row {
+	char   *addr, *text;
+	enum verify_status status;
+	int64_t	updated_s;
+};
+
+struct import {
+	struct records records;
+	const char *file;
+	bool	 utf8;
+	uint64_t line, bad, open, old, done, bytes, size;
+	int64_t	 stamp;
+	unsigned n;
+	struct import_row row[IMPORT_ROWS];
+};
+
+static void
+import_bad(struct import *m, const char *why)
+{
+	if (m->bad++ < IMPORT_COMPLAINTS) {
+		progress_end();
+		vouch_sorry("%s, line %llu: %s", m->file, (unsigned long long) m->line, why);
+	}
+}
+
+/* writing */
+
+static int
+import_row_cmp(const void *a, const void *b)
+{
+	const struct import_row *x = a, *y = b;
+	int	c = strcmp(x->addr, y->addr);
+
+	return c != 0 ? c : (x->updated_s > y->updated_s) - (x->updated_s < y->updated_s);
+}
+
+/* import_db - the rows that wait, in one statement; of several for one address the newest */
+static int
+import_db(struct import *m)
+{
+	struct database_answer a;
+	struct pg_args args;
+	struct import_row *r;
+	unsigned n = 0;
+	int	ret = VOUCH_DONE;
+
+	qsort(m->row, m->n, sizeof m->row[0], import_row_cmp);
+	for (unsigned i = 0; i < m->n; i++) {
+		if (i + 1 < m->n && strcmp(m->row[i].addr, m->row[i + 1].addr) == 0) {
+			free(m->row[i].addr);
+			free(m->row[i].text);
+			m->old++;
+		} else
+			m->row[n++] = m->row[i];
+	}
+	m->n = n;
+	pg_args_init(&args);
+	pg_arg_array(&args, PG_TYPE_TEXT, n);
+	for (r = m->row; r < m->row + n; r++)
+		pg_elem_text(&args, r->addr, strlen(r->addr));
+	pg_arg_array(&args, PG_TYPE_TEXT, n);
+	for (r = m->row; r < m->row + n; r++)
+		pg_elem_text(&args, r->text, strlen(r->text));
+	pg_arg_array(&args, PG_TYPE_INT, n);
+	for (r = m->row; r < m->row + n; r++)
+		pg_elem_int(&args, m->stamp++);
+	pg_arg_int(&args, 0);			/* no host: all of them take notice */
+	pg_arg_array(&args, PG_TYPE_INT, n);
+	for (r = m->row; r < m->row + n; r++)
+		pg_elem_int(&args, r->status);
+	pg_arg_array(&args, PG_TYPE_INT, n);
+	for (r = m->row; r < m->row + n; r++)
+		pg_elem_int(&args, r->updated_s);
+	if (!database_ask(m->records.db, verify_db_put_sql, &args, &a)) {
+		progress_end();
+		vouch_sorry("%s: %s: stopped before line %llu", database_where(m->records.db), a.why, (unsigned long long) m->line);
+		ret = VOUCH_TEMPORARY;
+	} else {
+		m->done += (uint64_t) a.rows;
+		m->old += n - (uint64_t) a.rows;
+	}
+	pg_args_fini(&args);
+	return ret;
+}
+
+static void
+import_local(struct import *m)
+{
+	for (struct import_row *r = m->row; r < m->row + m->n; r++)
+		switch (verify_store_put_result(m->records.store, r->addr, r->status, r->text, r->updated_s)) {
+		case VERIFY_STORED:
+		case VERIFY_WRITING:
+			m->done++;
+			break;
+		case VERIFY_IGNORED:
+			m->old++;
+			break;
+		case VERIFY_LOST:
+			m->bad++;
+			break;
+		}
+}
+
+static int
+import_flush(struct import *m)
+{
+	int	ret = VOUCH_DONE;
+
+	if (m->n == 0)
+		return ret;
+	if (m->records.db != NULL)
+		ret = import_db(m);
+	else
+		import_local(m);
+	for (unsigned i = 0; i < m->n; i++) {
+		free(m->row[i].addr);
+		free(m->row[i].text);
+	}
+	m->n = 0;
+	progress("imported", m->bytes, m->size);
+	return ret;
+}
+
+/* import_add - one result; NULL, or what is wrong with it */
+static const char *
+import_add(struct import *m, const char *addr, const char *status, const char *probed, const char *updated, const char *text)
+{
+	struct import_row *r = &m->row[m->n];
+	int64_t probed_s, updated_s;
+	size_t	len = strlen(addr);
+
+	if (!record_status(status, &r->status))
+		return "the status is none of ok, defer, bounce, todo, 0, 1, 2, 3";
+	if (!units_int_parse(probed, &probed_s) || !units_int_parse(updated, &updated_s) || probed_s < 0 || updated_s < 0 ||
+	    updated_s > ((int64_t) 1 << 40))
+		return "a time is not a number of seconds since 1970";
+	if (updated_s == 0 || r->status == VERIFY_TODO) {
+		m->open++;
+		return NULL;
+	}
+	if (m->records.db != NULL ? !verify_db_key(addr, len) : len > SHMTAB_KEY_MAX)
+		return "the address is too long, or not UTF-8, or begins with @";
+	if (updated_s > m->records.now_s)
+		updated_s = m->records.now_s;
+	r->addr = mem_strdup(addr);
+	for (char *p = r->addr; *p != 0; p++)
+		if (*p == ':')
+			*p = '_';
+	r->text = mem_strdup(text);
+	utf8_sanitise(r->text, strlen(r->text), m->utf8);
+	r->text[utf8_cut(r->text, strlen(r->text), SHMTAB_VAL_MAX - ADDRESS_HEADER)] = 0;
+	r->updated_s = updated_s;
+	m->n++;
+	return NULL;
+}
+
+/* reading */
+
+/* import_postmap - "KEY\tSTATUS:PROBED:UPDATED:TEXT" */
+static const char *
+import_postmap(struct import *m, char *line)
+{
+	char   *value = strchr(line, '\t'), *part[4];
+
+	if (value == NULL)
+		return "no tab between address and value";
+	*value++ = 0;
+	if (strcmp(line, IMPORT_STAMP) == 0)
+		return NULL;
+	for (int i = 0; i < 3; i++)
+		if ((part[i] = strsep(&value, ":")) == NULL || value == NULL)
+			return "the value is not STATUS:PROBED:UPDATED:TEXT";
+	part[3] = value;
+	return import_add(m, line, part[0], part[1], part[2], part[3]);
+}
+
+/* import_csv - one record; a quoted field may hold line ends, and then more of the file is read into line */
+static const char *
+import_csv(struct import *m, FILE *f, struct buf *line)
+{
+	char   *field[IMPORT_FIELDS], *from, *to, *more = NULL;
+	size_t	size = 0;
+	int	n = 0;
+	bool	quoted = false;
+
+	/* whole? the number of quotes is even then */
+	for (;;) {
+		size_t	quotes = 0;
+
+		for (const char *p = buf_str(line); *p != 0; p++)
+			quotes += *p == '"';
+		if (quotes % 2 == 0)
+			break;
+		if (getline(&more, &size, f) < 0 || buf_adds(line, "\n") < 0 || buf_adds(line, more) < 0) {
+			free(more);
+			return "an open quote";
+		}
+		m->line++;
+		while (line->len > 0 && strchr("\r\n", line->data[line->len - 1]) != NULL)
+			buf_cut(line, line->len - 1);
+	}
+	free(more);
+	from = to = line->data;
+	field[n++] = to;
+	for (; *from != 0; from++) {
+		if (*from == '"') {
+			if (quoted && from[1] == '"')
+				*to++ = *from++;
+			else
+				quoted = !quoted;
+		} else if (*from == ',' && !quoted) {
+			*to++ = 0;
+			if (n == IMPORT_FIELDS)
+				return "more than five fields";
+			field[n++] = to;
+		} else
+			*to++ = *from;
+	}
+	*to = 0;
+	if (n != IMPORT_FIELDS)
+		return "not five fields";
+	return import_add(m, field[0], field[1], field[2], field[3], field[4]);
+}
+
+static int
+import_read(struct import *m, FILE *f)
+{
+	struct buf line = BUF_INIT(IMPORT_LINE_MAX);
+	char   *text = NULL;
+	size_t	size = 0;
+	ssize_t len;
+	bool	csv = false;
+	const char *why;
+	int	ret = VOUCH_DONE;
+
+	while (ret == VOUCH_DONE && (len = getline(&text, &size, f)) >= 0) {
+		m->line++;
+		m->bytes += (uint64_t) len;
+		if (memchr(text, 0, (size_t) len) != NULL) {
+			import_bad(m, "a NUL byte");
+			continue;
+		}
+		while (len > 0 && strchr("\r\n", text[len - 1]) != NULL)
+			text[--len] = 0;
+		if (m->line == 1 && strcmp(text, IMPORT_HEADER) == 0) {
+			csv = true;
+			continue;
+		}
+		if (len == 0)
+			continue;
+		buf_reset(&line);
+		if (buf_adds(&line, text) < 0) {
+			import_bad(m, "the line is too long");
+			continue;
+		}
+		why = csv ? import_csv(m, f, &line) : import_postmap(m, line.data);
+		if (why != NULL)
+			import_bad(m, why);
+		if (m->n == IMPORT_ROWS)
+			ret = import_flush(m);
+	}
+	if (ret == VOUCH_DONE && ferror(f)) {
+		vouch_sorry("%s: %s", m->file, strerror(errno));
+		ret = VOUCH_TEMPORARY;
+	}
+	if (ret == VOUCH_DONE)
+		ret = import_flush(m);
+	progress_end();
+	free(text);
+	buf_fini(&line);
+	return ret;
+}
+
+int
+vouch_import(struct vouch *v)
+{
+	struct import *m = mem_alloc(sizeof *m);
+	struct database_answer a;
+	struct timespec ts;
+	struct stat st;
+	FILE   *f = stdin;
+	int	ret;
+
+	m->file = v->argv[1];
+	if (strcmp(m->file, "-") != 0 && (f = fopen(m->file, "re")) == NULL) {	/* before root becomes somebody else */
+		vouch_sorry("%s: %s", m->file, strerror(errno));
+		mem_free(&m);
+		return VOUCH_REFUSED;
+	}
+	if (fstat(fileno(f), &st) == 0 && S_ISREG(st.st_mode))
+		m->size = (uint64_t) st.st_size;
+	ret = records_open(&m->records, v, RECORDS_DB | RECORDS_CHANGE);
+	if (ret == VOUCH_DONE) {
+		m->utf8 = m->records.params->smtputf8_enable;
+		clock_gettime(CLOCK_REALTIME, &ts);
+		m->stamp = (int64_t) ts.tv_sec * 1000000;
+		if (m->records.db != NULL && database_ask(m->records.db, verify_db_kind.newest, NULL, &a) && a.rows == 1 &&
+		    database_int(m->records.db, 0, 0) >= m->stamp)
+			m->stamp = database_int(m->records.db, 0, 0) + 1;
+		ret = import_read(m, f);
+		vouch_say("imported=%llu known=%llu unfinished=%llu bad=%llu", (unsigned long long) m->done,
+		    (unsigned long long) m->old, (unsigned long long) m->open, (unsigned long long) m->bad);
+		if (ret == VOUCH_DONE && m->bad > 0)
+			ret = VOUCH_REFUSED;
+	}
+	records_close(&m->records);
+	if (f != stdin)
+		fclose(f);
+	mem_free(&m);
+	return ret;
+}
