@@ -13,8 +13,9 @@ $(filter-out all,$(TARGETS)): ; @$(MAKE) --no-print-directory go GO=$@
 run: deps-run ; @$(MAKE) --no-print-directory go GO=run
 check: deps-check ; @$(MAKE) --no-print-directory go GO=check
 
+# without -j: as many at a time as there are processors
 go: conf/makedefs.out
-	@$(MAKE) --no-print-directory -f Makefile.in $(GO)
+	@$(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$$(nproc)) -f Makefile.in $(GO)
 
 conf/makedefs.out: makedefs
 	@sh makedefs >$@.tmp && mv $@.tmp $@ || { rm -f $@.tmp; exit 1; }
