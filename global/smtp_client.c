@@ -394,8 +394,9 @@ smtp_client_reply(struct smtp_client *c, bool more)
 		c->head = (c->head + 1) % SMTP_CLIENT_PENDING;
 		c->pending--;
 	}
-	/* before READY we have one command outstanding at most: whatever is behind its reply was sent too early */
-	if (more && c->state != CLIENT_READY && c->state != CLIENT_QUIT) {
+	/* whatever is behind the last reply was sent before its command: taken for that one's, all replies would be about
+	 * something else from then on */
+	if (more && c->pending == 0 && c->state != CLIENT_QUIT) {
 		smtp_client_end(c, SMTP_END_PROTOCOL, &c->reply, "reply before the command");
 		return;
 	}
