@@ -6,6 +6,7 @@
 
 #include <ctype.h>
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -399,6 +400,23 @@ smtp_class_find(const struct smtp_rule *rules, size_t n, enum smtp_at at, const 
 	return NULL;
 }
 
+unsigned
+smtp_class_rows(void)
+{
+	return NELEM(smtp_rules) + NELEM(smtp_rules_postfix);
+}
+
+char *
+smtp_class_row(unsigned n, char *out, size_t size)
+{
+	const struct smtp_rule *row = n < NELEM(smtp_rules) ? &smtp_rules[n] : &smtp_rules_postfix[n - NELEM(smtp_rules)];
+
+	snprintf(out, size, "%s%s: code %u-%u, enhanced %s, words %.60s, %s %s", row->at == AT_ANY ? "any" : "",
+	    row->at == AT_ANY ? "" : smtp_ats[ffs((int) row->at) - 1].name, row->lo, row->hi, row->enh != NULL ? row->enh : "any",
+	    row->words != NULL ? row->words : "any", smtp_cat_names[row->cat], row->rule);
+	return out;
+}
+
 struct smtp_rules {
 	struct smtp_rule *row;
 	char	**text;			/* of each row: what its pointers point into */
@@ -417,10 +435,15 @@ smtp_class(enum smtp_at at, const struct smtp_reply *r, bool own_route, const ch
 		words = smtp_class_words(made, sizeof made, r, NULL);
 	if (rules != NULL)
 		row = smtp_class_find(rules->row, rules->n, at, r, host, words);
-	if (row == NULL && conf->postfix)
+	if (row == NULL && conf->postfix) {
 		row = smtp_class_find(smtp_rules_postfix, NELEM(smtp_rules_postfix), at, r, host, words);
-	if (row == NULL)
+		if (conf->decided != NULL)
+			conf->decided[NELEM(smtp_rules) + (size_t) (row - smtp_rules_postfix)]++;
+	} else if (row == NULL) {
 		row = smtp_class_find(smtp_rules, NELEM(smtp_rules), at, r, host, words);
+		if (conf->decided != NULL)
+			conf->decided[row - smtp_rules]++;
+	}
 	c = (struct smtp_class) { .rule = row->rule, .cat = row->cat, .then = row->then, .exists = row->exists };
 	switch (own_route ? row->own : row->inet) {
 	case S_OK:

@@ -56,6 +56,7 @@ struct smtp_class_conf {
 	enum verify_status full;	/* mailbox full */
 	bool	 greet_5xx_hard;	/* own routes: a 5xx greeting is permanent (smtp_skip_5xx_greeting = no) */
 	bool	 postfix;		/* the first digit decides, as in Postfix */
+	unsigned *decided;		/* smtp_class_rows counters: how often each row decided; NULL: not counted */
 };
 
 struct smtp_class {
@@ -76,6 +77,11 @@ struct smtp_rules;			/* an operator's rows */
  */
 struct smtp_class smtp_class(enum smtp_at, const struct smtp_reply *, bool own_route, const char *host, const char *words,
 		    const struct smtp_class_conf *, const struct smtp_rules *);
+
+/* smtp_class_rows - rows of the built-in tables; smtp_class_row: the n-th in words, cut at size; returns out
+ * With conf.decided a test sees which rows were never put to use */
+unsigned smtp_class_rows(void);
+char	*smtp_class_row(unsigned n, char *out, size_t size);
 
 /* smtp_class_words - the reply's text made ready for looking up words: lower case, anything but letters and digits a
  * blank, a blank at both ends; without codes, URLs, mail addresses, host names, and the strings in `omit` (NULL-ended)

@@ -158,6 +158,8 @@ smtp_dialogue_classify(struct smtp_dialogue *d, enum smtp_at at, const struct sm
 	d->answer.at = at;
 	d->answer.code = r->code;
 	smtp_reply_dsn(r, d->answer.dsn, sizeof d->answer.dsn);
+	if (d->answer.class.status == VERIFY_OK && d->answer.dsn[0] != '2')
+		strcpy(d->answer.dsn, "2.0.0");		/* 354, where DATA decides */
 	if (r->code == 421)
 		d->over = true;
 	smtp_dialogue_text_reply(d, at, r, d->answer.class.status == VERIFY_OK);

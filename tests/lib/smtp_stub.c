@@ -207,10 +207,10 @@ stub_conn_step(struct stub_conn *c, char *step, bool *gone)
 		stub_conn_send(c, text, false);
 	else if (strncmp(step, "S- ", 3) == 0)
 		stub_conn_send(c, text, true);
-	else if (strncmp(step, "S* ", 3) == 0) {
+	else if (strncmp(step, "S* ", 3) == 0 || strncmp(step, "S= ", 3) == 0) {
 		n = strtol(text, &text, 10);
 		while (n-- > 0)
-			stub_conn_send(c, text + 1, false);
+			stub_conn_send(c, text + 1, step[1] == '=');
 	} else if (strncmp(step, "C: ", 3) == 0) {
 		if ((line = stub_conn_line(c)) == NULL) {
 			if (c->eof)

@@ -1,7 +1,8 @@
 /* tests/lib/smtp_stub.h - scripted SMTP servers on loopback: each connection follows its script, line by line
  * Host K of a stub listens on 127.0.0.(10+K) (K = 6: ::1), all on one port. A connection takes the next script of its host.
  *	S: text		send a line		S- text		send bytes, \r \n \xHH known, no line end
- *	S* N text	send a line N times	C: text		wait for this line ('*' at the end: any rest)
+ *	S* N text	send a line N times	S= N text	send bytes N times, as S-
+ *	C: text		wait for this line ('*' at the end: any rest)
  *	T: +12s		have the clock moved on	X: close|reset	close the connection
  *	E:		the client closes now, without a word		W:	say nothing until the client closes
  *	L: ok|fail	take or break a TLS handshake
