@@ -6,7 +6,7 @@
 BUILD_PACKAGES = gcc make pkg-config libbsd-dev libpq-dev libc-ares-dev libssl-dev libpcre2-dev libidn2-dev
 CHECK_PACKAGES = $(BUILD_PACKAGES) libcmocka-dev postfix postgresql mandoc procps
 
-TARGETS = all install demo bench check-unit check-docs check-layers check-integration check-fuzz
+TARGETS = all install demo bench check-unit check-docs check-layers check-clang check-integration check-fuzz
 
 all: ; @$(MAKE) --no-print-directory go GO=all
 $(filter-out all,$(TARGETS)): ; @$(MAKE) --no-print-directory go GO=$@

@@ -226,7 +226,7 @@ smtp_client_flush(struct smtp_client *c)
 	smtp_client_watch(c);
 }
 
-static bool
+static bool __attribute__((format(printf, 4, 0)))
 smtp_client_sayv(struct smtp_client *c, enum smtp_at at, int64_t timeout_ms, const char *fmt, va_list ap)
 {
 	size_t	from = c->out.len;
@@ -504,7 +504,7 @@ smtp_client_read(struct smtp_client *c)
 				break;
 			case TLS_WANT_WRITE:
 				c->tls_read_wants_write = true;
-				/* FALLTHROUGH */
+				__attribute__((fallthrough));
 			case TLS_WANT_READ:
 				smtp_client_watch(c);
 				return;

@@ -169,7 +169,7 @@ verify_update_store(struct ms_client *ms, struct verify_client *c, const char *a
 	    wait != NULL ? verify_wait_written : NULL, wait)) {
 	case VERIFY_WRITING:
 		reply = false;
-		/* FALLTHROUGH */
+		__attribute__((fallthrough));
 	case VERIFY_STORED:
 		msg_debug("PUT %s status=%d text=%s", addr, status, text);
 		verify_hold_wake();

@@ -56,7 +56,7 @@ vouchconf_test_exec(const char *program, const char *const *args)
 {
 	const char *argv[ARGS_MAX + 2] = { "conf" };
 	struct result r;
-	int	status;
+	int	status = 0;
 	pid_t	pid;
 
 	for (size_t i = 0; i < ARGS_MAX && args[i] != NULL; i++)
