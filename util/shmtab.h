@@ -21,7 +21,7 @@
 #define SHMTAB_KEY_MAX	 8192		/* longer keys are refused (EMSGSIZE) */
 #define SHMTAB_VAL_MAX	 (16 * 1024)	/* likewise values */
 #define SHMTAB_BYTES_MIN ((uint64_t) 1 << 20)
-#define SHMTAB_WORDS	 96		/* shared words of the caller, see shmtab_words */
+#define SHMTAB_WORDS	 256		/* shared words of the caller, see shmtab_words */
 
 struct shmtab;
 
