@@ -35,6 +35,7 @@ struct ms_client {
 	int	fd;
 	bool	held, partial, broken;
 	bool	last;			/* closed when its output is gone */
+	bool	eof;			/* nothing more will come */
 	int64_t active_ms;		/* last time bytes came or went */
 	void   *ctx;
 	struct ev_io io;
@@ -232,7 +233,7 @@ ms_client_watch(struct ms_client *c)
 {
 	if (c->out.len > 0 || c->last)
 		ev_io_set(ms.loop, &c->io, c->fd, EV_WRITE, ms_client_io, c);	/* first the replies, then more requests */
-	else if (c->held && c->in.len > 0)
+	else if (c->eof || (c->held && c->in.len > 0))
 		ev_io_cancel(ms.loop, &c->io);
 	else
 		ev_io_set(ms.loop, &c->io, c->fd, EV_READ, ms_client_io, c);
@@ -275,6 +276,20 @@ ms_send(struct ms_client *c, const void *data, size_t n)
 		c->broken = true;
 }
 
+/* ms_client_eof - nothing more will come, and everything is used: close the client when no reply is left to make */
+static void
+ms_client_eof(struct ms_client *c)
+{
+	if (ms.ops->eof(c, c->ctx) == MS_HOLD)
+		c->held = true;
+	else
+		c->last = true;
+	if (c->broken || (c->last && c->out.len == 0))
+		ms_client_close(c);
+	else
+		ms_client_watch(c);
+}
+
 /* ms_client_input - hand bytes to the daemon; keep what it does not use yet; closes the client when that is due */
 static void
 ms_client_input(struct ms_client *c, const char *data, size_t n)
@@ -300,6 +315,8 @@ ms_client_input(struct ms_client *c, const char *data, size_t n)
 	}
 	if (c->broken)
 		ms_client_close(c);
+	else if (c->eof && !c->held)
+		ms_client_eof(c);
 	else
 		ms_client_watch(c);
 }
@@ -314,6 +331,10 @@ ms_client_resume(void *ctx)
 		ms_client_close(c);
 		return;
 	}
+	if (in.len == 0 && c->eof && !c->last) {
+		ms_client_eof(c);
+		return;
+	}
 	if (in.len == 0 || c->last) {
 		ms_client_watch(c);
 		return;
@@ -321,6 +342,12 @@ ms_client_resume(void *ctx)
 	buf_init(&c->in, MS_READ_SIZE);
 	ms_client_input(c, in.data, in.len);
 	buf_fini(&in);
+}
+
+int
+ms_fd(const struct ms_client *c)
+{
+	return c->fd;
 }
 
 void
@@ -356,7 +383,13 @@ ms_client_io(void *ctx, int fd, unsigned events)
 	n = recv(fd, data, sizeof data, 0);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n <= 0)
+	if (n == 0 && ms.ops->eof != NULL) {
+		c->eof = true;
+		if (c->held)
+			ms_client_watch(c);
+		else
+			ms_client_eof(c);
+	} else if (n <= 0)
 		ms_client_close(c);
 	else if (c->held) {			/* sent ahead of the reply it waits for */
 		if (buf_add(&c->in, data, (size_t) n) < 0)

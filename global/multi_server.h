@@ -37,6 +37,9 @@ struct multi_server {
 	/* input: bytes arrived. Everything must be used unless the answer is MS_HOLD or MS_CLOSE. partial_r: the client
 	 * is in the middle of a request (its time is limited then, by ipc_timeout without progress). */
 	enum ms_next (*input)(struct ms_client *, void *ctx, const char *data, size_t n, size_t *used_r, bool *partial_r);
+	/* eof: the client will say no more, and all it said was used; it may still be reading. MS_HOLD: a reply is to come (then
+	 * ms_resume, and this is called again); anything else: no reply is left to make. NULL: closed at once, replies or not. */
+	enum ms_next (*eof)(struct ms_client *, void *ctx);
 	/* closed: the client is gone, for whatever reason; free the context */
 	void	  (*closed)(struct ms_client *, void *ctx);
 	/* draining: from now on no new clients come; may be NULL, as all that follow */
@@ -56,7 +59,10 @@ void	multi_server_main(int argc, char **argv, const struct multi_server *) __att
 void	ms_send(struct ms_client *, const void *, size_t n);
 /* ms_resume - the held reply was sent (ms_send): go on with the client's next request, from the loop */
 void	ms_resume(struct ms_client *);
-/* ms_finish - the last reply was sent: close the connection when it is out; from `input` return MS_HOLD after it */
+/* ms_fd - the client's socket, for questions about it (getpeername); borrowed, neither to be read nor to be closed */
+int	ms_fd(const struct ms_client *);
+/* ms_finish - the last reply was sent: close the connection when it is out; from `input` return MS_HOLD after it
+ * Without a reply: close it from the loop, soon. */
 void	ms_finish(struct ms_client *);
 
 #endif

@@ -103,6 +103,20 @@ echo_closed(struct ms_client *ms, void *ctx)
 	mem_free(&e);
 }
 
+/* echo_eof - what is left is a line, which has its answer after 50 ms; used with ECHO_EOF in the environment */
+static enum ms_next
+echo_eof(struct ms_client *ms, void *ctx)
+{
+	struct echo *e = ctx;
+
+	(void) ms;
+	if (e->len == 0)
+		return MS_CLOSE;
+	e->len = 0;
+	ev_timer_set(echo_loop, &e->timer, 50, echo_held, e);
+	return MS_HOLD;
+}
+
 static const struct multi_server echo_ops = {
 	.name = "echo", .start = echo_start, .opened = echo_opened, .input = echo_input, .closed = echo_closed,
 };
@@ -178,6 +192,45 @@ test_requests(void **state)
 	say(other, "quit\n", "");
 	closed(other, WAIT_MS);
 	close(fd);
+	mini_master_fini(&m);
+}
+
+/* a client that has said all it will say, and waits: for what was held, for what is behind it, for half a request */
+static void
+test_half_closed(void **state)
+{
+	static const struct { const char *name, *said, *want; } cases[] = {
+		{ "nothing", "", "" },
+		{ "a whole request", "echo a\n", "a\n" },
+		{ "a held one", "hold\n", "held\n" },
+		{ "one behind a held one", "hold\necho b\n", "held\nb\n" },
+		{ "half a request", "echo a\nrest", "a\nheld\n" },
+		{ "half a request behind a held one", "hold\necho b\nrest", "held\nb\nheld\n" },
+	};
+	struct mini_master m;
+	char	got[100];
+	size_t	n;
+	int	fd;
+
+	(void) state;
+	setenv("ECHO_EOF", "1", 1);
+	begin(&m, "", true, NULL);
+	for (size_t i = 0; i < NELEM(cases); i++) {
+		fd = hello(&m);
+		assert_int_equal(sock_write_all(fd, cases[i].said, strlen(cases[i].said), WAIT_MS), 0);
+		assert_int_equal(shutdown(fd, SHUT_WR), 0);
+		n = test_read_some(fd, got, sizeof got, sizeof got, WAIT_MS);
+		if (n != strlen(cases[i].want) || memcmp(got, cases[i].want, n) != 0)
+			fail_msg("%s: got \"%.*s\", want \"%s\"", cases[i].name, (int) n, got, cases[i].want);
+		closed(fd, WAIT_MS);
+	}
+	fd = hello(&m);				/* gone in earnest */
+	assert_int_equal(write(fd, "hold\n", 5), 5);
+	close(fd);
+	fd = hello(&m);
+	say(fd, "hold\n", "held\n");
+	close(fd);
+	unsetenv("ECHO_EOF");
 	mini_master_fini(&m);
 }
 
@@ -373,6 +426,7 @@ main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_half_closed),
 		cmocka_unit_test(test_bad_clients),
 		cmocka_unit_test(test_status_reports),
 		cmocka_unit_test(test_drain_in_place),
@@ -382,8 +436,12 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_bad_start),
 	};
 
+	struct multi_server ops = echo_ops;
+
+	if (getenv("ECHO_EOF") != NULL)
+		ops.eof = echo_eof;
 	if (getenv("GENERATION") != NULL)
-		multi_server_main(argc, argv, &echo_ops);
+		multi_server_main(argc, argv, &ops);
 	signal(SIGPIPE, SIG_IGN);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
