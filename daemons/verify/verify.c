@@ -132,13 +132,6 @@ verify_leaving(void)
 
 /* start-up */
 
-static enum verify_detail
-verify_detail_find(const char *value)
-{
-	return strcmp(value, "code") == 0 ? VERIFY_DETAIL_CODE :
-	    strcmp(value, "fixed") == 0 ? VERIFY_DETAIL_FIXED : VERIFY_DETAIL_FULL;
-}
-
 /* verify_map - what address_verify_map names; if it cannot be used, verify_map_trouble says why */
 static void
 verify_map(const struct params *p)
@@ -184,7 +177,7 @@ verify_pre_jail(const struct params *p, const struct main_cf *cf)
 	verify_conf.str_max = 4 * (size_t) p->line_length_limit;
 	if (verify_conf.str_max <= SHMTAB_KEY_MAX)	/* an address that was cut is then too long to be a key */
 		verify_conf.str_max = SHMTAB_KEY_MAX + 1;
-	verify_conf.detail = verify_detail_find(p->address_verify_reason_detail);
+	verify_conf.detail = reason_detail_find(p->address_verify_reason_detail);
 	verify_map(p);
 	if ((verify_data_fd = open(p->data_directory, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
 		msg_warn("data_directory %s: %s: the cache is not shared with other workers and not kept",

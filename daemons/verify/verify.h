@@ -9,17 +9,16 @@
 #define DAEMONS_VERIFY_H
 
 #include <global/multi_server.h>
+#include <global/reason_detail.h>
 #include <global/verify_store.h>
 #include <util/attr.h>
 #include <util/evloop.h>
-
-enum verify_detail { VERIFY_DETAIL_FULL, VERIFY_DETAIL_CODE, VERIFY_DETAIL_FIXED };
 
 struct verify_conf {
 	int64_t	hold_ms;		/* 0: never hold a reply */
 	bool	smtputf8;
 	size_t	str_max;		/* bytes kept of a string in a request */
-	enum verify_detail detail;
+	enum reason_detail detail;
 	bool	commit_wait;		/* an update is acknowledged when it is committed; false without a database */
 };
 

@@ -3,9 +3,9 @@
  */
 #include "verify.h"
 
-#include <ctype.h>
 #include <string.h>
 
+#include <global/reason_detail.h>
 #include <global/stats.h>
 #include <util/mem.h>
 #include <util/msg.h>
@@ -32,53 +32,6 @@ verify_reply(struct ms_client *ms, enum verify_reply status)
 	ms_send(ms, b.data, b.len);
 }
 
-/* verify_detail_code - the SMTP reply code and enhanced status code in a text, "" when there is none
- * e.g. "host mx[192.0.2.1] said: 550 5.1.1 No such user (in reply to RCPT TO command)" -> "550 5.1.1" */
-static void
-verify_detail_code(const char *text, char *code, size_t size)
-{
-	size_t	n;
-
-	code[0] = 0;
-	for (const char *p = text; *p != 0; p += strcspn(p, " "), p += strspn(p, " ")) {
-		if (strspn(p, "0123456789") != 3 || strchr("245", p[0]) == NULL || strchr(" -", p[3]) == NULL)
-			continue;
-		n = 3;
-		if (p[3] != 0 && isdigit((unsigned char) p[4]) && p[5] == '.')
-			n = 4 + strspn(p + 4, "0123456789.");
-		if (n >= size)
-			return;
-		memcpy(code, p, n);
-		code[n] = 0;
-		if (n > 3)
-			code[3] = ' ';
-		return;
-	}
-}
-
-/* verify_detail_text - what a client may see of a result (address_verify_reason_detail); buf is used when needed */
-static const char *
-verify_detail_text(enum verify_status status, const char *text, char *buf, size_t size)
-{
-	static const char *const fixed[VERIFY_STATUSES] = {
-		[VERIFY_OK] = "Address accepts mail",
-		[VERIFY_DEFER] = "Address status is temporarily unknown",
-		[VERIFY_BOUNCE] = "Address does not accept mail",
-		[VERIFY_TODO] = VERIFY_TODO_TEXT,
-	};
-
-	switch (verify_conf.detail) {
-	case VERIFY_DETAIL_FULL:
-		return text;
-	case VERIFY_DETAIL_CODE:
-		verify_detail_code(text, buf, size);
-		return buf[0] != 0 ? buf : fixed[status];
-	case VERIFY_DETAIL_FIXED:
-		break;
-	}
-	return fixed[status];
-}
-
 bool
 verify_query_reply(struct ms_client *ms, const struct verify_store_answer *ans, bool final)
 {
@@ -94,7 +47,7 @@ verify_query_reply(struct ms_client *ms, const struct verify_store_answer *ans, 
 	buf_reset(&b);
 	attr_put_uint(&b, "status", VERIFY_REPLY_OK);
 	attr_put_uint(&b, "recipient_status", ans->status);
-	attr_put_str(&b, "reason", verify_detail_text(ans->status, ans->text, code, sizeof code));
+	attr_put_str(&b, "reason", reason_detail_text(verify_conf.detail, ans->status, ans->text, code, sizeof code));
 	attr_put_end(&b);
 	ms_send(ms, b.data, b.len);
 	stats_add(STAT_queries, 1);
