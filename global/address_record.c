@@ -122,6 +122,12 @@ address_expiry(const struct address_record *a, const struct address_rules *r)
 	return result > claim ? result : claim;
 }
 
+int64_t
+address_refresh(const struct address_record *a, const struct address_rules *r)
+{
+	return a->updated_s != 0 ? a->updated_s + address_refresh_after(a, r) + 1 : 0;
+}
+
 size_t
 address_encode(const struct address_record *a, void *data, size_t size)
 {

@@ -58,6 +58,9 @@ bool	address_keep(const struct address_record *, int64_t now_s, const struct add
 /* address_expiry - from when on the record is worth nothing, seconds since 1970 */
 int64_t	address_expiry(const struct address_record *, const struct address_rules *);
 
+/* address_refresh - from when on asking for it starts a new probe; 0 when it has no result */
+int64_t	address_refresh(const struct address_record *, const struct address_rules *);
+
 /* The record as bytes in the store. address_encode returns the length, size is at least ADDRESS_HEADER + text_len;
  * address_decode is false for anything that is not a valid record (section 6.1) */
 #define ADDRESS_HEADER	20

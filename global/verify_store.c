@@ -235,6 +235,23 @@ verify_store_query(struct verify_store *s, const char *addr, int64_t now_s, stru
 	verify_store_decide(s, addr, now_s, s->db != NULL && db_store_usable(s->db) ? VERIFY_MAY_ASK : VERIFY_ALONE, ans);
 }
 
+int
+verify_store_look(struct verify_store *s, const char *addr, struct address_record *rec)
+{
+	struct shmtab_val v;
+	int	found;
+
+	if (!verify_store_key(s, addr) ||
+	    (found = shmtab_get(s->table, s->key, s->key_len, s->value, sizeof s->value, &v)) < 0)
+		return -1;
+	if (found == 0 || !address_decode(rec, v.data, v.len))
+		return 0;
+	memcpy(s->text, rec->text, rec->text_len);	/* at most SHMTAB_VAL_MAX */
+	s->text[rec->text_len] = 0;
+	rec->text = s->text;
+	return 1;
+}
+
 /* asking the database */
 
 static void

@@ -70,6 +70,10 @@ enum verify_store_update verify_store_update(struct verify_store *, const char *
 typedef void verify_store_written_fn(void *ctx);
 enum verify_store_update verify_store_update_then(struct verify_store *, const char *addr, enum verify_status,
 	    const char *text, int64_t now_s, verify_store_written_fn *fn, void *ctx);
+/* verify_store_look - what this host knows about an address, changing nothing; the database is not asked
+ * rec_r     on 1; its text is borrowed until the next call for this store, and NUL-terminated
+ * returns   1, 0 nothing is known, -1 table busy, or an address that cannot be a key */
+int	verify_store_look(struct verify_store *, const char *addr, struct address_record *rec_r);
 /* for commands, which have no loop:
  * verify_store_put	a result from elsewhere, with its time: stored unless ours is as new, or OK and this is not
  * verify_store_forget	1 an entry is gone, 0 there was none, -1 table busy

@@ -235,6 +235,36 @@ test_private(void **state)
 	close(file);
 }
 
+/* looking changes nothing and claims nothing */
+static void
+test_look(void **state)
+{
+	struct verify_store *s = store_open();
+	struct address_record rec;
+	char	longest[SHMTAB_KEY_MAX + 2];
+
+	(void) state;
+	assert_int_equal(verify_store_look(s, "look@test", &rec), 0);
+	expect(s, "look@test", NOW, VERIFY_TODO, VERIFY_TODO_TEXT, true);
+	assert_int_equal(verify_store_look(s, "look@test", &rec), 1);
+	assert_int_equal(rec.status, VERIFY_TODO);
+	assert_int_equal(rec.probed_s, NOW);
+	assert_int_equal(address_refresh(&rec, &conf.rules), 0);
+	verify_store_update(s, "look@test", VERIFY_OK, "fine", NOW + 1);
+	assert_int_equal(verify_store_look(s, "look@test", &rec), 1);
+	assert_int_equal(rec.status, VERIFY_OK);
+	assert_int_equal(rec.updated_s, NOW + 1);
+	assert_string_equal(rec.text, "fine");
+	assert_int_equal(address_refresh(&rec, &conf.rules), NOW + 1 + 7 * 86400 + 1);
+	expect(s, "look@test", address_refresh(&rec, &conf.rules) - 1, VERIFY_OK, "fine", false);
+	assert_int_equal(verify_store_look(s, "look@test", &rec), 1);
+	expect(s, "look@test", address_refresh(&rec, &conf.rules), VERIFY_OK, "fine", true);
+	memset(longest, 'a', sizeof longest);
+	longest[sizeof longest - 1] = 0;
+	assert_int_equal(verify_store_look(s, longest, &rec), -1);
+	verify_store_close(&s);
+}
+
 int
 main(void)
 {
@@ -246,6 +276,7 @@ main(void)
 		cmocka_unit_test(test_clean),
 		cmocka_unit_test(test_negative_cache_off),
 		cmocka_unit_test(test_private),
+		cmocka_unit_test(test_look),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
