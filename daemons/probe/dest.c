@@ -486,8 +486,6 @@ dest_run(struct dest *d)
 	struct probe *p;
 
 	d->woken_by = NULL;
-	if (pr->stopped)
-		return;
 	d->refs++;				/* the last probe may end in dest_step */
 	while ((p = TAILQ_FIRST(&d->queue)) != NULL && dest_step(d, p))
 		;

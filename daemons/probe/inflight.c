@@ -1,6 +1,6 @@
 /* daemons/probe/inflight.c - addresses being probed, in shared memory, so that a successor can take over
  * A process that is killed leaves its entries; each entry names its owner, and an owner that does not live any more is
- * told by the table. Whoever finds such entries asks about those addresses itself. The table is a convenience:
+ * told by the table. One that drains gives away what it has not begun. Whoever finds such entries asks about those addresses itself. The table is a convenience:
  * without it, or when it is full, everything works, and a kill costs the probes of that moment.
  */
 #include "probe.h"
@@ -18,7 +18,7 @@
 #define INFLIGHT_BATCH	  1000		/* orphans taken in one go */
 
 struct inflight_val {			/* and the sender behind it */
-	uint32_t owner;
+	uint32_t owner;			/* 0: nobody */
 	uint32_t pad;
 	int64_t	 born_s;
 };
@@ -100,6 +100,40 @@ inflight_delete(const char *addr)
 		inflight.own--;
 }
 
+static enum shmtab_act
+inflight_give_fn(void *ctx, const struct shmtab_val *old, struct shmtab_val *new_r)
+{
+	struct inflight_change *c = ctx;
+
+	c->had = old != NULL && old->len >= sizeof c->val;
+	if (!c->had)
+		return SHMTAB_KEEP;
+	memcpy(&c->val, old->data, sizeof c->val);
+	c->val.owner = 0;
+	buf_add(&c->bytes, &c->val, sizeof c->val);
+	buf_add(&c->bytes, (const char *) old->data + sizeof c->val, old->len - sizeof c->val);
+	new_r->data = c->bytes.data;
+	new_r->len = c->bytes.len;
+	new_r->expire_s = old->expire_s;
+	return SHMTAB_PUT;
+}
+
+bool
+inflight_give(const char *addr)
+{
+	struct inflight_change c = { .had = false };
+
+	if (inflight.table == NULL)
+		return false;
+	buf_init(&c.bytes, 8192);
+	if (shmtab_modify(inflight.table, addr, strlen(addr), ev_wall_s(inflight.loop), inflight_give_fn, &c) < 0)
+		c.had = false;
+	if (c.had && inflight.own > 0)
+		inflight.own--;
+	buf_fini(&c.bytes);
+	return c.had;
+}
+
 /* inflight_look - one entry: an orphan is noted; what is too old for anybody to wait for goes */
 static bool
 inflight_look(void *ctx, const void *key, size_t keylen, const struct shmtab_val *v)
@@ -111,7 +145,7 @@ inflight_look(void *ctx, const void *key, size_t keylen, const struct shmtab_val
 	if (v->len < sizeof val)
 		return false;
 	memcpy(&val, v->data, sizeof val);
-	if (val.owner == shmtab_self(inflight.table) || shmtab_alive(inflight.table, val.owner))
+	if (val.owner != 0 && (val.owner == shmtab_self(inflight.table) || shmtab_alive(inflight.table, val.owner)))
 		return true;
 	if (val.born_s > ev_wall_s(inflight.loop) || ev_wall_s(inflight.loop) - val.born_s >= inflight.life_s)
 		return false;
@@ -150,7 +184,7 @@ inflight_orphans(void *ctx)
 	}
 	if (adopted > 0) {
 		stats_add(STAT_probe_adopted, adopted);
-		msg_info("%zu probes taken over from a process that has ended", adopted);
+		msg_info("%zu probes taken over from another process", adopted);
 	}
 	ev_timer_set(inflight.loop, &inflight.timer, inflight.orphans == INFLIGHT_BATCH ? 0 : INFLIGHT_LOOK_MS, inflight_orphans, NULL);
 	inflight.orphans = 0;

@@ -170,7 +170,7 @@ probe_draining(void)
 {
 	probe.draining = true;
 	submission_drain();
-	prober_stop(probe.prober);		/* what waits is the successor's: see inflight.c */
+	prober_stop(probe.prober, inflight_give);
 }
 
 static bool
@@ -179,7 +179,7 @@ probe_busy(void)
 	struct prober_stat st;
 
 	prober_stat(probe.prober, &st);
-	return st.asked + results_open() > 0;
+	return st.pending + results_open() > 0;
 }
 
 static void

@@ -57,6 +57,7 @@ typedef void inflight_adopt_fn(const char *addr, const char *sender, int64_t age
 void	inflight_init(struct ev_loop *, int data_fd, uint64_t bytes, int64_t life_s, bool (*room)(unsigned n), inflight_adopt_fn *);
 void	inflight_put(const char *addr, const char *sender);
 void	inflight_delete(const char *addr);
+bool	inflight_give(const char *addr);	/* not ours any more: whoever finds it takes it; false: nobody would find it */
 void	inflight_fini(void);
 
 #endif

@@ -415,14 +415,17 @@ prober_stat(const struct prober *pr, struct prober_stat *st)
 }
 
 void
-prober_stop(struct prober *pr)
+prober_stop(struct prober *pr, bool (*give)(const char *addr))
 {
 	struct probe *p, *next;
 
-	pr->stopped = true;
 	RB_FOREACH_SAFE(p, probe_tree, &pr->probes, next)
 		if (p->state == PROBE_SLEEPING)
 			probe_free(p);
+		else if (p->state == PROBE_WAITING && p->dest != NULL && !p->attempt && give(p->addr)) {
+			probe_unlink(p);
+			probe_free(p);
+		}
 }
 
 struct prober *

@@ -100,7 +100,8 @@ struct prober_stat {
 	uint64_t by_cat[SMTP_CAT_COUNT];
 };
 void	prober_stat(const struct prober *, struct prober_stat *);
-/* prober_stop - begin nothing new; what is being asked goes on to its end, what waits is a successor's */
-void	prober_stop(struct prober *);
+/* prober_stop - attempts under way go on to their end; each probe that only waits is offered to `give`, which says whether
+ * somebody else takes it; those that were greylisted, and reported, are forgotten */
+void	prober_stop(struct prober *, bool (*give)(const char *addr));
 
 #endif

@@ -137,7 +137,7 @@ struct prober {
 	size_t	 idle_n;
 	struct wait_list ready, session_room, lookup_room;
 	struct ev_defer kick;
-	bool	 closing, stopped;
+	bool	 closing;
 	int64_t	 brake_until_ms;
 	struct prober_stat stat;
 };

@@ -352,6 +352,17 @@ prober_test_never(void **state)
 	prober_test_end(&f);
 }
 
+static unsigned prober_test_given;
+
+static bool
+prober_test_give(const char *addr)
+{
+	if (strcmp(addr, "x9@one.test") == 0)
+		return false;				/* nobody wants it */
+	prober_test_given++;
+	return true;
+}
+
 static void
 prober_test_stop(void **state)
 {
@@ -361,18 +372,24 @@ prober_test_stop(void **state)
 	(void) state;
 	prober_test_begin(&f);
 	f.server[0].delay_ms = 1000;
-	buf_adds(&f.zone, "one.test MX 10 mx0.test\n");
+	buf_adds(&f.zone, "one.test MX 10 mx0.test\ntwo.test MX 10 mx1.test\ntwo.test MX 20 mx0.test\n");
 	prober_test_start(&f);
+	f.server[1].rule[0] = (struct smtp_auto_rule) { "x", "+500 452 4.3.1 not here" };
+	f.server[1].rules = 1;
 	prober_test_ask(&f, "x%@one.test", 0, 10);
+	prober_test_ask(&f, "x%@two.test", 0, 10);
 	prober_world_settle(&f.w);
 	prober_stat(f.w.prober, &st);
-	assert_int_equal(st.asked, 2);
-	prober_stop(f.w.prober);
-	prober_test_until(&f, 3, 5000, 500);
-	assert_int_equal(f.w.reports_n, 2);		/* what was being asked came to its end, no more */
+	assert_int_equal(st.asked, 4);
+	prober_stop(f.w.prober, prober_test_give);
+	assert_int_equal(prober_test_given, 15);
 	prober_stat(f.w.prober, &st);
-	assert_int_equal(st.asked, 0);
-	assert_int_equal(st.waiting, 8);
+	assert_int_equal(st.pending, 5);
+	prober_test_until(&f, 6, 8000, 500);
+	assert_int_equal(f.w.reports_n, 5);		/* what was being asked came to its end, at the second server, too */
+	assert_int_equal(prober_test_count(&f, "ok accepted"), 5);
+	prober_stat(f.w.prober, &st);
+	assert_int_equal(st.pending, 0);
 	prober_test_end(&f);
 }
 

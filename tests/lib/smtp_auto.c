@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
@@ -82,6 +83,7 @@ smtp_auto_line(struct smtp_auto_conn *c, char *line)
 {
 	struct smtp_auto *s = c->server;
 	const char *reply = "250 2.0.0 Ok";
+	int64_t delay_ms;
 
 	if (strncasecmp(line, "EHLO ", 5) == 0 || strncasecmp(line, "LHLO ", 5) == 0) {
 		c->hello = true;
@@ -106,10 +108,16 @@ smtp_auto_line(struct smtp_auto_conn *c, char *line)
 		}
 		if (strcmp(reply, "silent") == 0)
 			return true;
-		if (s->delay_ms > 0) {
+		delay_ms = s->delay_ms;
+		if (*reply == '+') {
+			delay_ms = strtoll(reply + 1, NULL, 10);
+			reply += strcspn(reply, " ");
+			reply += *reply == ' ';
+		}
+		if (delay_ms > 0) {
 			c->late = reply;
 			c->waiting = true;
-			ev_timer_set(s->loop, &c->timer, s->delay_ms, smtp_auto_late, c);
+			ev_timer_set(s->loop, &c->timer, delay_ms, smtp_auto_late, c);
 			return true;
 		}
 	} else if (strcasecmp(line, "RSET") == 0)

@@ -11,7 +11,8 @@
 
 struct smtp_auto_rule {
 	const char *prefix;		/* of the local part */
-	const char *reply;		/* "550 5.1.1 no such user"; "close": close the connection; "silent": say nothing */
+	const char *reply;		/* "550 5.1.1 no such user"; "close": close the connection; "silent": say nothing;
+					 * "+3000 250 Ok": after so many ms */
 };
 
 struct smtp_auto {

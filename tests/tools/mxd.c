@@ -1,8 +1,9 @@
 /* tests/tools/mxd.c - an MX host that answers by rules and takes no mail (tests/lib/smtp_auto.h)
  *   mxd [-d MS] [-p] [-c N] [-g GREETING] [-r PREFIX=REPLY]... HOST PORT
  *   -d  wait so long before the reply to RCPT	-p  offer PIPELINING	-c  421 after N recipients of a session
- *   -r  reply to recipients whose local part begins so; "close" and "silent" are possible, the first match decides
- * Prints "ready PORT"; on SIGTERM one line of name=value figures.
+ *   -r  reply to recipients whose local part begins so; "close", "silent" and "+MS REPLY" (after so many ms) are possible,
+ *	 the first match decides
+ * Prints "ready PORT"; forgets its rules on SIGUSR1; on SIGTERM one line of name=value figures.
  */
 #include <err.h>
 #include <signal.h>
@@ -23,6 +24,13 @@ mxd_stop(void *ctx, int sig)
 	(void) ctx;
 	(void) sig;
 	ev_stop(loop);
+}
+
+static void
+mxd_forget(void *ctx, int sig)
+{
+	(void) sig;
+	((struct smtp_auto *) ctx)->rules = 0;
 }
 
 int
@@ -56,6 +64,7 @@ main(int argc, char **argv)
 	}
 	loop = ev_loop_new();
 	ev_signal_set(loop, SIGTERM, mxd_stop, NULL);
+	ev_signal_set(loop, SIGUSR1, mxd_forget, &s);
 	printf("ready %u\n", smtp_auto_open(&s, loop, argv[optind], (unsigned) atoi(argv[optind + 1])));
 	fflush(stdout);
 	ev_run(loop);
