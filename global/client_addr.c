@@ -1,0 +1,63 @@
+/* global/client_addr.c - the address of an SMTP client, as bytes */
+#include "client_addr.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+bool
+client_addr_parse(struct client_addr *a, const char *text)
+{
+	static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
+	char	plain[INET6_ADDRSTRLEN + 1];
+	size_t	n = strcspn(text, "%");
+
+	memset(a, 0, sizeof *a);
+	if (n >= sizeof plain)
+		return false;
+	memcpy(plain, text, n);
+	plain[n] = 0;
+	if (inet_pton(AF_INET, plain, a->bytes) == 1)
+		a->bits = 32;
+	else if (inet_pton(AF_INET6, plain, a->bytes) == 1)
+		a->bits = 128;
+	if (a->bits == 128 && memcmp(a->bytes, mapped, sizeof mapped) == 0) {
+		memmove(a->bytes, a->bytes + 12, 4);
+		memset(a->bytes + 4, 0, 12);
+		a->bits = 32;
+	}
+	return a->bits != 0;
+}
+
+void
+client_addr_mask(struct client_addr *a, unsigned keep)
+{
+	for (unsigned i = 0; i < sizeof a->bytes; i++)
+		if (8 * i >= keep)
+			a->bytes[i] = 0;
+		else if (8 * i + 8 > keep)
+			a->bytes[i] &= (unsigned char) (0xff << (8 * i + 8 - keep));
+}
+
+void
+client_addr_print(const struct client_addr *a, unsigned keep, struct buf *out)
+{
+	char	text[INET6_ADDRSTRLEN];
+
+	if (a->bits == 0 || inet_ntop(a->bits == 32 ? AF_INET : AF_INET6, a->bytes, text, sizeof text) == NULL)
+		return;
+	buf_adds(out, text);
+	if (keep < a->bits)
+		buf_addf(out, "/%u", keep);
+}
+
+bool
+client_addr_in(const struct client_addr *a, const struct client_addr *net, unsigned keep)
+{
+	struct client_addr mine = *a, theirs = *net;
+
+	if (a->bits != net->bits)
+		return false;
+	client_addr_mask(&mine, keep);
+	client_addr_mask(&theirs, keep);
+	return memcmp(mine.bytes, theirs.bytes, sizeof mine.bytes) == 0;
+}
