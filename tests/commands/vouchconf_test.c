@@ -434,6 +434,18 @@ vouchconf_test_same_file(const char *file, const char *before, const char *const
 	vouchconf_test_put(file, before);
 }
 
+/* vouchconf_test_differs - one of the few parameters that have another default than Postfix's, on purpose */
+static bool
+vouchconf_test_differs(const char *name)
+{
+	static const char *const names[] = { "address_verify_map", "config_directory", "mynetworks", "smtp_tls_security_level" };
+
+	for (size_t i = 0; i < NELEM(names); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
 static void
 vouchconf_test_like_postconf_main(void **state)
 {
@@ -459,9 +471,7 @@ vouchconf_test_like_postconf_main(void **state)
 		const char *args[] = { "-c", ".", "-dH", params_table[i].name, NULL };
 		struct result r = vouchconf_test_exec(POSTCONF, args);
 
-		if (*r.out != 0 && strcmp(params_table[i].name, "address_verify_map") != 0 &&
-		    strcmp(params_table[i].name, "config_directory") != 0 &&
-		    strcmp(params_table[i].name, "smtp_tls_security_level") != 0)	/* ours is "may" */
+		if (*r.out != 0 && !vouchconf_test_differs(params_table[i].name))
 			known[n++] = params_table[i].name;
 		vouchconf_test_done(&r);
 	}
