@@ -36,3 +36,21 @@ CREATE TABLE IF NOT EXISTS vouch_lease (
 	place		text NOT NULL,
 	done		bigint NOT NULL		-- when the last run ended, likewise
 );
+
+-- since version 2: greylisting
+CREATE TABLE IF NOT EXISTS vouch_greylist (
+	id		text COLLATE "C" NOT NULL PRIMARY KEY,	-- T triplet, S sender, D domain, C client network: and a keyed hash
+	begun		bigint NOT NULL,	-- seconds since 1970
+	seen		bigint NOT NULL,
+	tries		bigint NOT NULL,
+	passed		bigint NOT NULL,	-- when a retry of this triplet was good; 0: not yet
+	forgot		bigint NOT NULL,	-- when it was last forgotten: what began before counts for nothing
+	changed		bigint NOT NULL,	-- microseconds
+	origin		bigint NOT NULL,	-- vouch_host.id is origin / 2^32
+	members		text NOT NULL,		-- D: which senders passed, C: in which intervals
+	client		text NOT NULL,		-- for people; empty with greylist_privacy = hash
+	sender		text NOT NULL,
+	recipient	text NOT NULL
+);
+
+CREATE INDEX IF NOT EXISTS vouch_greylist_changed ON vouch_greylist (changed);

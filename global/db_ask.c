@@ -25,6 +25,7 @@ struct db_want {
 	TAILQ_ENTRY(db_want) link;	/* in wants_queue, or in its ask */
 	struct db_store *ds;
 	struct db_ask *ask;		/* NULL: not sent */
+	bool	claim;
 	TAILQ_HEAD(, db_waiter) waiters;
 	struct ev_timer timer;
 	size_t	key_len;
@@ -37,7 +38,7 @@ struct db_ask {				/* one flight */
 	TAILQ_HEAD(, db_want) wants;
 	int64_t	 origin;
 	unsigned replies;		/* that are still to come */
-	bool	 failed, again;
+	bool	 failed, again, was_read;
 };
 
 static int
@@ -106,7 +107,8 @@ db_ask_over(struct db_ask *a)
 	ds->asks_sent--;
 	while ((w = TAILQ_FIRST(&a->wants)) != NULL) {
 		if (!a->again || !pg_ready(ds->pg)) {
-			db_want_end(w, DB_NO_ANSWER, NULL);	/* no row, or no answer */
+			/* a row that was claimed is there, or there was no answer */
+			db_want_end(w, a->was_read && !w->claim ? DB_ABSENT : DB_NO_ANSWER, NULL);
 			continue;
 		}
 		TAILQ_REMOVE(&a->wants, w, link);
@@ -172,6 +174,7 @@ db_ask_read(void *ctx, const struct pg_reply *r)
 
 	if (r->result == PG_REFUSED)
 		(void) db_refused(a->ds, r);
+	a->was_read = r->result == PG_DONE && !a->failed;
 	/* rows are worth something only with the claim before them: without it, many would claim */
 	for (int i = 0; r->result == PG_DONE && !a->failed && i < a->ds->conf.lib->ntuples(r->res); i++)
 		if (db_row_get(a->ds, r->res, i, &row))
@@ -186,7 +189,7 @@ db_ask_send(struct db_store *ds)
 	struct db_ask *a = mem_alloc(sizeof *a);
 	struct pg_args claim, read;
 	struct db_want *w;
-	unsigned n = 0;
+	unsigned n = 0, claims = 0;
 
 	a->ds = ds;
 	a->origin = db_origin(ds);
@@ -195,24 +198,28 @@ db_ask_send(struct db_store *ds)
 		TAILQ_REMOVE(&ds->wants_queue, w, link);
 		TAILQ_INSERT_TAIL(&a->wants, w, link);
 		w->ask = a;
+		claims += w->claim;
 		n++;
 	}
 	pg_args_init(&claim);
 	pg_args_init(&read);
-	pg_arg_array(&claim, PG_TYPE_TEXT, n);
+	pg_arg_array(&claim, PG_TYPE_TEXT, claims);
 	pg_arg_array(&read, PG_TYPE_TEXT, n);
 	TAILQ_FOREACH(w, &a->wants, link) {
-		pg_elem_text(&claim, w->key, w->key_len);
+		if (w->claim)
+			pg_elem_text(&claim, w->key, w->key_len);
 		pg_elem_text(&read, w->key, w->key_len);
 	}
-	pg_arg_int(&claim, ev_wall_s(ds->loop));
-	pg_arg_int(&claim, a->origin);
-	ds->kind->claim_args(ds->kctx, ev_wall_s(ds->loop), &claim);
+	if (claims > 0) {
+		pg_arg_int(&claim, ev_wall_s(ds->loop));
+		pg_arg_int(&claim, a->origin);
+		ds->kind->claim_args(ds->kctx, ev_wall_s(ds->loop), &claim);
+	}
 	TAILQ_INSERT_TAIL(&ds->asks, a, link);
 	ds->asks_sent++;
 	a->replies = 1;				/* ours: nothing must end it before both are sent */
-	if (db_send(ds, ds->plain ? ds->kind->claim_plain : ds->kind->claim, &claim, db_ask_claimed, a)) {
-		a->replies++;
+	if (claims == 0 || db_send(ds, ds->plain ? ds->kind->claim_plain : ds->kind->claim, &claim, db_ask_claimed, a)) {
+		a->replies += claims > 0;
 		if (db_send(ds, ds->kind->read, &read, db_ask_read, a))
 			a->replies++;
 	}
@@ -239,8 +246,8 @@ db_ask_later(struct db_store *ds)
 		ev_defer_set(ds->loop, &ds->ask_defer, db_ask_flush, ds);
 }
 
-bool
-db_store_ask(struct db_store *ds, const char *key, size_t key_len, db_ask_fn *fn, void *ctx)
+static bool
+db_ask_add(struct db_store *ds, const char *key, size_t key_len, bool claim, db_ask_fn *fn, void *ctx)
 {
 	struct db_waiter *waiter;
 	struct db_want *w;
@@ -252,6 +259,7 @@ db_store_ask(struct db_store *ds, const char *key, size_t key_len, db_ask_fn *fn
 			return false;
 		w = mem_alloc(sizeof *w + key_len);
 		w->ds = ds;
+		w->claim = claim;
 		w->key_len = key_len;
 		memcpy(w->key, key, key_len);
 		TAILQ_INIT(&w->waiters);
@@ -260,13 +268,26 @@ db_store_ask(struct db_store *ds, const char *key, size_t key_len, db_ask_fn *fn
 		ds->wants_n++;
 		ev_timer_set(ds->loop, &w->timer, ds->conf.timeout_ms, db_want_late, w);
 		db_ask_later(ds);
-	}
+	} else if (claim && !w->claim)
+		return false;			/* a kind claims a key, or looks at it */
 	stats_add(STAT_db_asks, 1);
 	waiter = mem_alloc(sizeof *waiter);
 	waiter->fn = fn;
 	waiter->ctx = ctx;
 	TAILQ_INSERT_TAIL(&w->waiters, waiter, link);
 	return true;
+}
+
+bool
+db_store_ask(struct db_store *ds, const char *key, size_t key_len, db_ask_fn *fn, void *ctx)
+{
+	return db_ask_add(ds, key, key_len, true, fn, ctx);
+}
+
+bool
+db_store_look(struct db_store *ds, const char *key, size_t key_len, db_ask_fn *fn, void *ctx)
+{
+	return db_ask_add(ds, key, key_len, false, fn, ctx);
 }
 
 /* releasing a claim */

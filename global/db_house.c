@@ -104,21 +104,30 @@ static void
 db_sweep(struct db_store *ds)
 {
 	struct shmtab_stat st;
+	uint64_t pinned;
+	unsigned part;
+	struct shmtab *table;
 
 	if (!ds->sweep.running) {
 		if (ev_now_ms(ds->loop) - ds->sweep.looked_ms < DB_SWEEP_MS)
 			return;
 		ds->sweep.looked_ms = ev_now_ms(ds->loop);
 		shmtab_stat(ds->table, &st);
-		if (st.pinned == 0)
+		pinned = st.pinned;
+		if (ds->kind->second) {
+			shmtab_stat(ds->conf.second, &st);
+			pinned += st.pinned;
+		}
+		if (pinned == 0)
 			return;
 		ds->sweep.running = true;
 		ds->sweep.part = 0;
 	}
 	/* at most 2 ms of parts, as many as the queue takes */
 	for (int i = 0; i < 8 && ds->sweep.running && ds->dirty_n < DB_WRITES_MAX / 2; i++) {
-		(void) shmtab_walk(ds->table, ds->sweep.part, db_sweep_fn, ds);
-		if (++ds->sweep.part >= shmtab_parts(ds->table))
+		table = db_part(ds, ds->sweep.part, &part);
+		(void) shmtab_walk(table, part, db_sweep_fn, ds);
+		if (++ds->sweep.part >= db_parts(ds))
 			ds->sweep.running = false;
 	}
 }
@@ -176,10 +185,14 @@ db_cleaned(void *ctx, const struct pg_reply *r)
 	}
 	ds->clean.dropped += (uint64_t) ds->conf.lib->ntuples(r->res);
 	stats_add(STAT_db_cleaned, (uint64_t) ds->conf.lib->ntuples(r->res));
+	if (ds->kind->cleaned != NULL)
+		ds->kind->cleaned(ds->kctx, ds->conf.lib, r->res);
 	ds->clean.busy = false;
 	if (ds->clean.place_len == 0) {			/* that was the end */
 		msg_info("%s: %s: cleanup: dropped=%llu rows", ds->where, ds->kind->name,
 		    (unsigned long long) ds->clean.dropped);
+		if (ds->kind->cleaned != NULL)
+			ds->kind->cleaned(ds->kctx, ds->conf.lib, NULL);
 		db_lease_keep(ds, true);
 		db_clean_over(ds);
 	} else if (ev_now_ms(ds->loop) - ds->clean.lease_ms > DB_LEASE_US / 4000)
@@ -248,7 +261,7 @@ db_clean(struct db_store *ds)
 	struct pg_args a;
 	int64_t now_us = ev_wall_us(ds->loop);
 
-	if (ds->clean.busy || ds->conf.clean_s == 0)
+	if (ds->clean.busy || ds->conf.clean_s == 0 || (ds->kind->may_clean != NULL && !ds->kind->may_clean(ds->kctx)))
 		return;
 	pg_args_init(&a);
 	if (ds->clean.mine) {

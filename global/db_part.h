@@ -70,7 +70,7 @@ struct db_store {
 		bool	busy, known;	/* known: a pull was completed since this connection began */
 		int64_t	begun_ms;	/* the last one */
 		int64_t	since, page, seen, newest;
-		bool	room;
+		bool	room, room_second;
 		struct { int64_t ms, stamp; } mark[16];	/* the highest stamp at the end of earlier pulls */
 		unsigned marks;
 	} pull;
@@ -99,6 +99,10 @@ int64_t	db_stamps(struct db_store *, unsigned n);	/* the first of n new stamps, 
 void	db_seen(struct db_store *, int64_t stamp);	/* some row has it: ours must be higher */
 /* db_row_get - row i of a result; false when it cannot be a record (counted) */
 bool	db_row_get(struct db_store *, const PGresult *, int i, struct db_row *);
+/* db_table - where tier 1 keeps a key; db_parts, db_part: the parts of all tables as one row of them */
+struct shmtab *db_table(struct db_store *, const void *key, size_t key_len);
+unsigned db_parts(const struct db_store *);
+struct shmtab *db_part(const struct db_store *, unsigned n, unsigned *part_r);
 int	db_merge(struct db_store *, const struct db_row *, enum db_news);
 /* db_refused - a statement failed: leave the connection if it is of no use for anything else either */
 enum db_trouble { DB_T_CONNECTION, DB_T_AGAIN, DB_T_DATA, DB_T_FEATURE };

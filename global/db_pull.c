@@ -45,15 +45,18 @@ bool
 db_blank_work(struct db_store *ds)
 {
 	struct db_blank *b = TAILQ_FIRST(&ds->blanks);
-	unsigned parts = shmtab_parts(ds->table);
+	unsigned parts = db_parts(ds), part;
+	struct shmtab *table;
 	uint64_t kept = 0, gone = 0;
 
 	if (ds->wiping) {
-		(void) shmtab_clean(ds->table, ds->wipe_part, db_wipe_keep_fn, ds, &kept, &gone);
+		table = db_part(ds, ds->wipe_part, &part);
+		(void) shmtab_clean(table, part, db_wipe_keep_fn, ds, &kept, &gone);
 		if (++ds->wipe_part >= parts)
 			ds->wiping = false;
 	} else if (b != NULL) {
-		(void) shmtab_clean(ds->table, b->part, db_blank_keep_fn, ds, &kept, &gone);
+		table = db_part(ds, b->part, &part);
+		(void) shmtab_clean(table, part, db_blank_keep_fn, ds, &kept, &gone);
 		if (++b->part >= parts) {
 			TAILQ_REMOVE(&ds->blanks, b, link);
 			mem_free(&b);
@@ -171,7 +174,8 @@ db_pulled(void *ctx, const struct pg_reply *r)
 			db_seen(ds, row.changed);
 			db_blank_add(ds, &row);
 		} else
-			(void) db_merge(ds, &row, ds->pull.room ? DB_PULLED_ROOM : DB_PULLED);
+			(void) db_merge(ds, &row, (db_table(ds, row.key, row.key_len) == ds->table ? ds->pull.room :
+			    ds->pull.room_second) ? DB_PULLED_ROOM : DB_PULLED);
 	}
 	if (n < DB_PULL_ROWS || ds->pull.page == before)
 		db_pull_over(ds, true);
@@ -237,6 +241,10 @@ db_newest(void *ctx, const struct pg_reply *r)
 		ds->pull.newest = newest;
 	shmtab_stat(ds->table, &st);
 	ds->pull.room = st.free_bytes > st.bytes / 2;
+	if (ds->kind->second) {
+		shmtab_stat(ds->conf.second, &st);
+		ds->pull.room_second = st.free_bytes > st.bytes / 2;
+	}
 	ds->pull.page = ds->pull.since;
 	db_pull_page(ds);
 }

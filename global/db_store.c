@@ -112,13 +112,34 @@ db_merge_fn(void *ctx, const struct shmtab_val *old, struct shmtab_val *new)
 	return m->ds->kind->merge(m->ds->kctx, m->row, m->news, shmtab_self(m->ds->table), old, new);
 }
 
+struct shmtab *
+db_table(struct db_store *ds, const void *key, size_t key_len)
+{
+	return ds->kind->second && ds->kind->is_second(key, key_len) ? ds->conf.second : ds->table;
+}
+
+unsigned
+db_parts(const struct db_store *ds)
+{
+	return shmtab_parts(ds->table) + (ds->kind->second ? shmtab_parts(ds->conf.second) : 0);
+}
+
+struct shmtab *
+db_part(const struct db_store *ds, unsigned n, unsigned *part_r)
+{
+	unsigned first = shmtab_parts(ds->table);
+
+	*part_r = n < first ? n : n - first;
+	return n < first ? ds->table : ds->conf.second;
+}
+
 int
 db_merge(struct db_store *ds, const struct db_row *row, enum db_news news)
 {
 	struct db_merging m = { ds, row, news };
 
 	db_seen(ds, row->changed);
-	return shmtab_modify(ds->table, row->key, row->key_len, ev_wall_s(ds->loop), db_merge_fn, &m);
+	return shmtab_modify(db_table(ds, row->key, row->key_len), row->key, row->key_len, ev_wall_s(ds->loop), db_merge_fn, &m);
 }
 
 /* the connection */
@@ -280,7 +301,7 @@ db_check(void *ctx, const struct pg_reply *r)
 	if (lib->ntuples(res) != 1 || lib->nfields(res) != 5 || !pg_int(lib, res, 0, 0, &version) ||
 	    !pg_int(lib, res, 0, 1, &site) || site == 0)
 		return "vouch_schema does not hold exactly one row: run \"vouch db check\"";
-	if (version != DB_SCHEMA_VERSION) {
+	if (version < ds->kind->schema || version > DB_SCHEMA_VERSION) {
 		snprintf(why, sizeof why, "the schema has version %lld, this vouch wants %d: run \"vouch db upgrade\"%s",
 		    (long long) version, DB_SCHEMA_VERSION, version > DB_SCHEMA_VERSION ? " with the newer vouch, then update this one" : "");
 		return why;

@@ -29,7 +29,7 @@
 
 #define DB_KEY_MAX	1000	/* bytes; PostgreSQL's index takes no more than 2700, an address has at most 320 */
 #define DB_NUMS_MAX	6
-#define DB_SCHEMA_VERSION 1
+#define DB_SCHEMA_VERSION 2
 
 struct db_store;
 
@@ -46,18 +46,22 @@ enum db_news {				/* why a row is shown to merge() */
 	DB_PULLED,			/* another host changed it */
 	DB_PULLED_ROOM,			/* likewise, and tier 1 has plenty of room */
 	DB_SETTLED,			/* the database refused our record in favour of this one */
+	DB_WRITTEN,			/* the database took our record; this is what it made of it */
 };
 
 /* One kind of record. Results of read, pull have the columns: key, changed, origin, text, and the numbers in order. */
 struct db_kind {
 	const char *name;		/* in log lines */
+	int	 schema;		/* the oldest version that has what this kind needs */
 	unsigned nums;
+	bool	 second;		/* some keys are kept in a table of their own (db_store_conf.second) */
 	const char *check;		/* no parameters; one row: version, site, read-only (on or off), encoding, privileges */
-	const char *claim;		/* $1 keys, $2 now, $3 origin, then what claim_args adds */
+	const char *claim;		/* NULL: nothing is claimed. $1 keys, $2 now, $3 origin, then what claim_args adds */
 	const char *claim_plain;	/* the same for engines that refuse `claim` as a feature they lack (0A000) */
 	const char *read;		/* $1 keys */
-	const char *write;		/* $1 keys, $2 texts, $3 stamps, $4 origin, $5... one array per number; returns the
-					 * keys that were written, not those whose row is better */
+	const char *write;		/* $1 keys, $2 texts, $3 stamps, $4 origin, $5... one array per number, then what
+					 * write_args adds; returns the keys that were written, not those whose row is better;
+					 * or their whole rows: then each is merged (DB_WRITTEN) */
 	const char *release;		/* $1 key, $2 tag, $3 stamp, $4 $5 lowest and highest origin of this host, $6 now */
 	const char *pull;		/* $1 above this stamp, $2 $3 origins to leave out, $4 at most so many; ordered */
 	const char *newest;		/* the highest stamp */
@@ -66,6 +70,13 @@ struct db_kind {
 
 	void	 (*claim_args)(void *ctx, int64_t now_s, struct pg_args *);
 	void	 (*clean_args)(void *ctx, int64_t now_s, struct pg_args *);
+	void	 (*write_args)(void *ctx, struct pg_args *);	/* may be NULL, as those that follow */
+	/* is_second: whether a key belongs into the second table */
+	bool	 (*is_second)(const void *key, size_t key_len);
+	/* may_clean: whether this host's clock can be trusted with removing rows */
+	bool	 (*may_clean)(void *ctx);
+	/* cleaned: the rows that `clean` returned; NULL: the run is complete */
+	void	 (*cleaned)(void *ctx, const struct pg_lib *, const PGresult *);
 	/* valid: whether a row can be a record at all; others are counted and ignored */
 	bool	 (*valid)(const struct db_row *);
 	/* encode: the entry as a row; when_s: how old its news is. false: not a record for the database */
@@ -93,6 +104,7 @@ struct db_store_conf {
 	int64_t	 timeout_ms;		/* address_verify_map_timeout */
 	int64_t	 sync_ms;		/* address_verify_sync_interval */
 	int64_t	 clean_s;		/* between two removals of expired rows; 0: never */
+	struct shmtab *second;		/* for kinds that want one; borrowed */
 	const char *host_name;		/* for people; borrowed */
 };
 
@@ -103,11 +115,14 @@ void	db_store_free(struct db_store **);	/* callbacks that are due are not run */
 /* db_store_usable - whether it makes sense to let someone wait for the database now */
 bool	db_store_usable(const struct db_store *);
 
-enum db_answer { DB_FOUND, DB_IS_OURS, DB_NO_ANSWER };
-/* db_ask_fn - FOUND, IS_OURS (the claim): tier 1 has the row now, and here it is. NO_ANSWER: decide without */
+enum db_answer { DB_FOUND, DB_IS_OURS, DB_ABSENT, DB_NO_ANSWER };
+/* db_ask_fn - FOUND, IS_OURS (the claim): tier 1 has the row now, and here it is. ABSENT (look only): there is no row.
+ * NO_ANSWER: decide without */
 typedef void db_ask_fn(void *ctx, enum db_answer, const struct db_row *);
 /* db_store_ask - false: cannot ask now, fn is not called; else it is called once, within timeout_ms */
 bool	db_store_ask(struct db_store *, const char *key, size_t key_len, db_ask_fn *, void *ctx);
+/* db_store_look - the same without a claim: what is looked at in one turn of the loop is read by one statement */
+bool	db_store_look(struct db_store *, const char *key, size_t key_len, db_ask_fn *, void *ctx);
 
 /* db_write_fn - committed: the database has decided about the record. If not, it is kept here and written later */
 typedef void db_write_fn(void *ctx, bool committed);

@@ -175,7 +175,7 @@ static void
 db_make_clean(struct db_store *ds, struct db_dirty *d)
 {
 	/* if the part is busy the entry stays dirty, and is written once more */
-	(void) shmtab_modify(ds->table, d->key, d->key_len, ev_wall_s(ds->loop), db_clean_fn, d);
+	(void) shmtab_modify(db_table(ds, d->key, d->key_len), d->key, d->key_len, ev_wall_s(ds->loop), db_clean_fn, d);
 }
 
 /* statements */
@@ -303,25 +303,31 @@ db_written(void *ctx, const struct pg_reply *r)
 	union db_dirty_probe p;
 	struct db_dirty *d, **found;
 	unsigned taken = 0;
+	bool	rows;
 	size_t	len;
+	struct db_row row;
 
 	if (r->result != PG_DONE) {
 		db_write_failed(w, r);
 		return;
 	}
+	rows = r->res != NULL && lib->nfields(r->res) > 1;	/* the kind's records are united with what is there */
 	for (int i = 0; r->res != NULL && i < lib->ntuples(r->res); i++) {
-		if (lib->nfields(r->res) != 1 || (len = (size_t) lib->getlength(r->res, i, 0)) > DB_KEY_MAX)
+		if (lib->nfields(r->res) < 1 || (len = (size_t) lib->getlength(r->res, i, 0)) > DB_KEY_MAX)
 			continue;
 		d = db_dirty_probe(&p, lib->getvalue(r->res, i, 0), len);
 		if ((found = bsearch(&d, w->dirty, w->n, sizeof w->dirty[0], db_dirty_order)) != NULL)
 			(*found)->taken = true;
+		if (rows && db_row_get(ds, r->res, i, &row))
+			(void) db_merge(ds, &row, DB_WRITTEN);
 	}
 	for (unsigned i = 0; i < w->n; i++) {
 		d = w->dirty[i];
 		if (!d->taken)
 			continue;
 		taken++;
-		db_make_clean(ds, d);
+		if (!rows)
+			db_make_clean(ds, d);
 		if (slow && !d->stamp && ds->dirty_n < DB_WRITES_MAX && db_dirty_find(ds, d->key, d->key_len) == NULL)
 			db_dirty_new(ds, d->key, d->key_len)->stamp = true;
 	}
@@ -342,7 +348,7 @@ db_write_look(struct db_store *ds, struct db_dirty *d, struct db_row *row)
 
 	mem_free(&d->value);
 	d->taken = false;
-	if (shmtab_get(ds->table, d->key, d->key_len, value, sizeof value, &v) != 1 || (!v.pinned && !d->stamp))
+	if (shmtab_get(db_table(ds, d->key, d->key_len), d->key, d->key_len, value, sizeof value, &v) != 1 || (!v.pinned && !d->stamp))
 		return false;
 	d->value_len = v.len;
 	d->value = mem_alloc(v.len);
@@ -408,6 +414,8 @@ db_write_start(struct db_store *ds, struct db_write *w)
 		for (unsigned i = 0; i < n; i++)
 			pg_elem_int(&a, rows[i].num[k]);
 	}
+	if (ds->kind->write_args != NULL)
+		ds->kind->write_args(ds->kctx, &a);
 	sent = n > 0 && db_send(ds, ds->kind->write, &a, db_written, w);
 	pg_args_fini(&a);
 	w->sent = true;

@@ -237,6 +237,7 @@ verify_db_voids(void *ctx, const struct db_row *row, const void *key, size_t key
 
 const struct db_kind verify_db_kind = {
 	.name = "address",
+	.schema = 1,
 	.nums = VERIFY_DB_NUMS,
 	.check = "SELECT version, site, current_setting('transaction_read_only'), current_setting('server_encoding'),"
 	    " has_table_privilege('vouch_address', 'SELECT') AND has_table_privilege('vouch_address', 'INSERT')"

@@ -18,7 +18,7 @@
 static const char db_schema[] =
 #include <conf/schema.sql.inc>
 ;
-static const char *const db_tables[] = { "vouch_schema", "vouch_address", "vouch_host", "vouch_lease" };
+static const char *const db_tables[] = { "vouch_schema", "vouch_address", "vouch_host", "vouch_lease", "vouch_greylist" };
 
 /* what the service's role needs, and nothing else */
 static const struct db_grant {
@@ -28,6 +28,7 @@ static const struct db_grant {
 	{ "vouch_address", { "SELECT", "INSERT", "UPDATE", "DELETE" } },
 	{ "vouch_host",	   { "SELECT", "INSERT", "UPDATE" } },
 	{ "vouch_lease",   { "SELECT", "INSERT", "UPDATE" } },
+	{ "vouch_greylist", { "SELECT", "INSERT", "UPDATE", "DELETE" } },
 };
 
 struct db_command {
@@ -295,6 +296,7 @@ db_upgrade(struct db_command *c)
 {
 	int64_t version;
 	int	ret = db_version(c, &version);
+	char   *row;
 
 	if (ret != VOUCH_DONE)
 		return ret;
@@ -302,10 +304,21 @@ db_upgrade(struct db_command *c)
 		vouch_say("%s: the schema has version %d already", database_where(c->db), DB_SCHEMA_VERSION);
 		return VOUCH_DONE;
 	}
-	/* version 1 is the first: there are no steps yet */
-	vouch_sorry("%s: %s", database_where(c->db), version == 0 ? "there is no schema: run \"vouch db init\"" :
-	    "this vouch does not know how to upgrade that version");
-	return VOUCH_REFUSED;
+	if (version == 0 || version > DB_SCHEMA_VERSION) {
+		vouch_sorry("%s: %s", database_where(c->db), version == 0 ? "there is no schema: run \"vouch db init\"" :
+		    "the schema is newer than this vouch: use the newer vouch");
+		return VOUCH_REFUSED;
+	}
+	/* version 2 has a table more than version 1; the version is the last thing to change */
+	if ((ret = db_apply(c)) == VOUCH_DONE && (c->role == NULL || (ret = db_grant(c)) == VOUCH_DONE)) {
+		row = mem_printf("UPDATE vouch_schema SET version = %d WHERE version = %lld", DB_SCHEMA_VERSION, (long long) version);
+		ret = db_do(c, row, strlen(row));
+		mem_free(&row);
+	}
+	if (ret == VOUCH_DONE)
+		vouch_say("%s: the schema has version %d now%s", database_where(c->db), DB_SCHEMA_VERSION, c->role == NULL ?
+		    "; if the service uses another role, run \"vouch db check\" as that" : "");
+	return ret;
 }
 
 int
@@ -345,8 +358,8 @@ vouch_db(struct vouch *v)
 	for (size_t i = 0; i < NELEM(rows); i++) {
 		if (strcmp(v->argv[optind], rows[i].name) != 0)
 			continue;
-		if ((c.role != NULL || c.print) && rows[i].run != db_init)
-			return vouch_usage(v, "--role and --print are for init");
+		if ((c.role != NULL && rows[i].run == db_check) || (c.print && rows[i].run != db_init))
+			return vouch_usage(v, "--role is for init and upgrade, --print for init");
 		ret = c.print ? VOUCH_DONE : db_open(&c);
 		if (ret == VOUCH_DONE)
 			ret = rows[i].run(&c);
