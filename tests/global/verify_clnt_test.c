@@ -23,6 +23,7 @@
 
 #define TIMEOUT	20000		/* of requests that are to succeed */
 #define QUICK	50		/* of those that are not */
+#define CLOSED	1000		/* of those that close: repeated until then */
 
 /* the wire */
 
@@ -350,7 +351,9 @@ test_modes(void **state)
 		if (i > 0)
 			fix_setup(state);
 		fix_serve(cases[i].mode, 5);
-		fix.c = verify_clnt_new(fix.path, cases[i].want == 0 ? TIMEOUT : QUICK);
+		/* what is repeated until the time is up must not take long; the rest must not be hurried on a busy machine */
+		fix.c = verify_clnt_new(fix.path, strstr(cases[i].why, "no answer") != NULL ? QUICK :
+		    strstr(cases[i].why, "closed") != NULL ? CLOSED : TIMEOUT);
 		clock_gettime(CLOCK_MONOTONIC, &start);
 		for (int n = 0; n < 2; n++) {		/* the second shows that the first left nothing behind */
 			ret = query("1@b.test", &status);
@@ -368,9 +371,8 @@ test_modes(void **state)
 			fail_msg("mode %d: %u connections for 3 requests: it may be out of step", cases[i].mode,
 			    fix.stub->accepted);
 		clock_gettime(CLOCK_MONOTONIC, &end);
-		if (cases[i].want != 0 && end.tv_sec - start.tv_sec > 5)
-			fail_msg("mode %d: three requests of %d ms took %ld s", cases[i].mode, QUICK,
-			    (long) (end.tv_sec - start.tv_sec));
+		if (cases[i].want != 0 && end.tv_sec - start.tv_sec > 10)
+			fail_msg("mode %d: three requests took %ld s", cases[i].mode, (long) (end.tv_sec - start.tv_sec));
 		if (i + 1 < NELEM(cases))
 			fix_teardown(state);
 	}
