@@ -19,8 +19,8 @@ CREATE TABLE IF NOT EXISTS vouch_address (
 	reason		text NOT NULL		-- the delivery agent's text
 );
 
--- what is new, for the other hosts; claims are not news
-CREATE INDEX IF NOT EXISTS vouch_address_changed ON vouch_address (changed) WHERE changed > 0;
+-- what is new, for the other hosts; claims are not news. ASC: some engines would hash it otherwise
+CREATE INDEX IF NOT EXISTS vouch_address_changed ON vouch_address (changed ASC) WHERE changed > 0;
 
 CREATE TABLE IF NOT EXISTS vouch_host (
 	id		bigint NOT NULL PRIMARY KEY,
@@ -53,4 +53,4 @@ CREATE TABLE IF NOT EXISTS vouch_greylist (
 	recipient	text NOT NULL
 );
 
-CREATE INDEX IF NOT EXISTS vouch_greylist_changed ON vouch_greylist (changed);
+CREATE INDEX IF NOT EXISTS vouch_greylist_changed ON vouch_greylist (changed ASC);

@@ -97,8 +97,8 @@ wait_for 10 logged b ': connected'
 sql one 'DROP TABLE vouch_greylist; UPDATE vouch_schema SET version = 1'
 vouch_stop b
 connected() { [ "$(vouch_stat "$1" database)" = up ]; }
-gone() { [ "$(vouch_stat "$1" database)" = none ]; }	# what the worker said last has lost its meaning
-wait_for 5 gone b
+no_state() { [ "$(vouch_stat "$1" database)" = none ]; }	# what the worker said last has lost its meaning
+wait_for 5 no_state b
 vouch_start b
 wait_for 10 connected b
 "$BIN/vouch" -c "$T/b/etc" db check >"$T/out" 2>&1 && fail "an old version was not found"
