@@ -19,6 +19,7 @@
 #define DB_WRITE_ROWS	512
 #define DB_WRITE_BYTES	((size_t) 1 << 20)
 #define DB_WRITES_SENT	2
+#define DB_WRITE_MORE	128		/* so many must wait before a second statement goes; fewer gain more by growing */
 #define DB_WRITES_MAX	20000		/* records that wait; more stay dirty until a sweep finds them */
 #define DB_PULL_ROWS	1000		/* merged in one go: 1 or 2 ms */
 #define DB_SENT_MAX	32		/* statements in the pipeline */

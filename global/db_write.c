@@ -452,6 +452,8 @@ db_write_flush(void *ctx)
 	struct db_dirty *d;
 
 	while (ds->writes_sent < DB_WRITES_SENT && pg_ready(ds->pg)) {
+		if (ds->writes_sent > 0 && TAILQ_EMPTY(&ds->retries) && ds->dirty_n < DB_WRITE_MORE)
+			return;			/* the answer to those under way sends them */
 		if ((w = TAILQ_FIRST(&ds->retries)) != NULL)
 			TAILQ_REMOVE(&ds->retries, w, link);
 		else if (ds->dirty_n > 0)

@@ -12,6 +12,8 @@
  */
 #include <err.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -170,6 +172,7 @@ net_accept(void *ctx, int fd, unsigned events)
 {
 	struct linger now = { .l_onoff = 1, .l_linger = 0 };
 	struct net_conn *c;
+	int	on = 1;
 	int	client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), target;
 
 	(void) ctx;
@@ -183,6 +186,9 @@ net_accept(void *ctx, int fd, unsigned events)
 		return;
 	}
 	sock_nonblock(target, true);
+	/* a packet does not wait for the acknowledgement of the one before */
+	setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	setsockopt(target, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	c = mem_alloc(sizeof *c);
 	c->left = net_arg;
 	c->up.conn = c->down.conn = c;
