@@ -9,6 +9,7 @@
 #include <global/verify_db.h>
 #include <util/mem.h>
 
+#include "progress.h"
 #include "records.h"
 
 #define FORGET_ROWS	20000		/* keys looked at in one statement: some 20 ms */

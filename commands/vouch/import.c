@@ -14,11 +14,13 @@
 #include <time.h>
 
 #include <global/verify_db.h>
+#include <util/csv.h>
 #include <util/mem.h>
 #include <util/msg.h>
 #include <util/units.h>
 #include <util/utf8.h>
 
+#include "progress.h"
 #include "records.h"
 
 #define IMPORT_ROWS	2000		/* in one statement */
@@ -208,45 +210,30 @@ import_postmap(struct import *m, char *line)
 static const char *
 import_csv(struct import *m, FILE *f, struct buf *line)
 {
-	char   *field[IMPORT_FIELDS], *from, *to, *more = NULL;
+	char   *field[IMPORT_FIELDS], *rest, *more = NULL;
 	size_t	size = 0;
 	int	n = 0;
-	bool	quoted = false;
 
-	/* whole? the number of quotes is even then */
-	for (;;) {
-		size_t	quotes = 0;
-
-		for (const char *p = buf_str(line); *p != 0; p++)
-			quotes += *p == '"';
-		if (quotes % 2 == 0)
-			break;
-		if (getline(&more, &size, f) < 0 || buf_adds(line, "\n") < 0 || buf_adds(line, more) < 0) {
+	while (buf_addc(line, '\n') == 0 && csv_end(line->data, line->len) == 0) {
+		if (getline(&more, &size, f) < 0 || buf_adds(line, more) < 0) {
 			free(more);
 			return "an open quote";
 		}
 		m->line++;
-		while (line->len > 0 && strchr("\r\n", line->data[line->len - 1]) != NULL)
+		if (line->data[line->len - 1] == '\n')
 			buf_cut(line, line->len - 1);
 	}
 	free(more);
-	from = to = line->data;
-	field[n++] = to;
-	for (; *from != 0; from++) {
-		if (*from == '"') {
-			if (quoted && from[1] == '"')
-				*to++ = *from++;
-			else
-				quoted = !quoted;
-		} else if (*from == ',' && !quoted) {
-			*to++ = 0;
-			if (n == IMPORT_FIELDS)
-				return "more than five fields";
-			field[n++] = to;
-		} else
-			*to++ = *from;
-	}
-	*to = 0;
+	if (line->full)
+		return "the line is too long";
+	buf_cut(line, line->len - 1);
+	if (line->len > 0 && line->data[line->len - 1] == '\r')
+		buf_cut(line, line->len - 1);
+	rest = line->data;
+	for (; rest != NULL && n < IMPORT_FIELDS; n++)
+		field[n] = csv_next(&rest);
+	if (rest != NULL)
+		return "more than five fields";
 	if (n != IMPORT_FIELDS)
 		return "not five fields";
 	return import_add(m, field[0], field[1], field[2], field[3], field[4]);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <util/csv.h>
 #include <util/json_out.h>
 #include <util/mem.h>
 #include <util/msg.h>
@@ -19,23 +20,6 @@ struct list {
 	uint64_t n;
 };
 
-/* list_csv - one field, quoted when it must be (RFC 4180) */
-static void
-list_csv(const char *s)
-{
-	if (strpbrk(s, ",\"\r\n") == NULL) {
-		fputs(s, stdout);
-		return;
-	}
-	putchar('"');
-	for (; *s != 0; s++) {
-		if (*s == '"')
-			putchar('"');
-		putchar(*s);
-	}
-	putchar('"');
-}
-
 static bool
 list_one(void *ctx, const struct record *r)
 {
@@ -48,10 +32,10 @@ list_one(void *ctx, const struct record *r)
 		return true;			/* what was forgotten is no record */
 	l->n++;
 	if (l->csv) {
-		list_csv(r->addr);
-		printf(",%s,%lld,%lld,", record_word(r->status), (long long) r->probed_s, (long long) r->updated_s);
-		list_csv(r->text);
-		putchar('\n');
+		csv_put(&out, r->addr);
+		buf_addf(&out, ",%s,%lld,%lld,", record_word(r->status), (long long) r->probed_s, (long long) r->updated_s);
+		csv_put(&out, r->text);
+		puts(buf_str(&out));
 	} else if (l->json) {
 		json_open(&out, NULL, '{');
 		json_put_str(&out, "address", r->addr);
@@ -61,12 +45,12 @@ list_one(void *ctx, const struct record *r)
 		json_put_str(&out, "text", r->text);
 		json_close(&out, '}');
 		puts(buf_str(&out));
-		buf_fini(&out);
 	} else {
 		units_time_print(age, when < l->records->now_s ? (l->records->now_s - when) * 1000 : 0);
 		printf("%-6s %10s  %s  %s%s\n", record_word(r->status), age, msg_clean(addr, sizeof addr, r->addr),
 		    msg_clean(text, sizeof text, r->text), r->dirty ? "  (waits for the database)" : "");
 	}
+	buf_fini(&out);
 	return !ferror(stdout);
 }
 

@@ -47,8 +47,4 @@ int	records_each(struct records *, const char *only, bool local, records_fn *, v
 bool	record_status(const char *, enum verify_status *);
 const char *record_word(enum verify_status);	/* ok, defer, bounce, todo */
 
-/* progress - a bar on standard error while it is a terminal; total 0: unknown */
-void	progress(const char *what, uint64_t done, uint64_t total);
-void	progress_end(void);
-
 #endif
