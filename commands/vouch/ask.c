@@ -8,29 +8,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <util/json_out.h>
 #include <util/mem.h>
-#include <util/sock.h>
 #include <util/units.h>
 #include <util/utf8.h>
 #include <global/verify_clnt.h>
 
-#include "vouch.h"
-
-#define ASK_TIMEOUT_S	 30		/* for the whole command; above any sensible address_verify_hold_time */
-#define ASK_TIMEOUT_MAX_S 86400
-#define ASK_PAUSE_MIN_MS 50		/* --wait asks again after so long, then after longer pauses */
-#define ASK_PAUSE_MAX_MS 1000
-
-static const struct ask_word {
-	const char *said, *code;	/* what query prints; what update takes, besides the number */
-	int	    exit_code;
-} ask_words[VERIFY_STATUSES] = {
-	[VERIFY_OK]	= { "deliverable",   "ok",     VOUCH_DONE },
-	[VERIFY_DEFER]	= { "deferred",	     "defer",  VOUCH_TEMPORARY },
-	[VERIFY_BOUNCE] = { "undeliverable", "bounce", VOUCH_REFUSED },
-	[VERIFY_TODO]	= { "in progress",   NULL,     VOUCH_TEMPORARY },
-};
+#include "ask.h"
 
 struct ask {				/* one address */
 	const char *addr;
@@ -48,8 +31,7 @@ ask_now_ms(void)
 	return (int64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* ask_path - the socket, relative to queue_directory, which becomes the working directory; heap, NULL: said */
-static char *
+char *
 ask_path(const struct vouch *v)
 {
 	char   *name = vouch_param(v, "address_verify_service_name");
@@ -59,29 +41,16 @@ ask_path(const struct vouch *v)
 	return path;
 }
 
-/* ask_trouble - why there is no answer, where it was looked for, and what to do; heap */
-static char *
-ask_trouble(const char *path, const char *why)
-{
-	char   *dir = getcwd(NULL, 0);
-	char   *text = mem_printf("%s/%s: %s; see 'vouch status'", dir != NULL ? dir : ".", path, why);
-
-	free(dir);
-	return text;
-}
-
-/* ask_listens - whether somebody listens at path, or it is too busy to tell; if not, that is everybody's answer
+/* ask_all_listen - whether the service is there; if not, that is everybody's answer
  * The client tries again and again, which is right for --wait, but who asks an instance that does not run wants to
  * hear so at once. */
 static bool
-ask_listens(const char *path, struct ask *asks, size_t n)
+ask_all_listen(const char *path, struct ask *asks, size_t n)
 {
-	int	fd = sock_unix_connect(path, true);
-	bool	listens = fd >= 0 || errno == EAGAIN;
+	bool	listens = ask_listens(path);
 
 	for (size_t i = 0; i < n && !listens; i++)
 		asks[i].reason = ask_trouble(path, strerror(errno));
-	sock_close(&fd);
 	return listens;
 }
 
@@ -111,18 +80,13 @@ ask_once(struct ask *a, const char *path, int64_t deadline_ms)
 static void
 ask_print(const struct ask *a, bool json)
 {
-	const char *said = a->answered ? ask_words[a->status].said : "no answer";
+	const char *said = a->answered ? ask_words[a->status].said : ASK_NO_ANSWER;
 	struct buf line = BUF_INIT(512 * 1024);
 
 	if (!json) {
 		printf("%s: %s (%s)\n", a->addr, said, a->reason);
 	} else {
-		json_open(&line, NULL, '{');
-		json_put_str(&line, "address", a->addr);
-		json_put_str(&line, "status", said);
-		json_put_int(&line, "code", a->answered ? (int) a->status : -1);
-		json_put_str(&line, "reason", a->reason);
-		json_close(&line, '}');
+		ask_json(&line, a->addr, said, a->answered ? (int) a->status : -1, a->reason);
 		printf("%s\n", buf_str(&line));
 	}
 	fflush(stdout);
@@ -169,7 +133,7 @@ vouch_query(struct vouch *v)
 			wait = true;
 			break;
 		case 't':
-			if (!units_int_parse(optarg, &timeout_s) || timeout_s < 1 || timeout_s > ASK_TIMEOUT_MAX_S)
+			if (!ask_seconds(optarg, &timeout_s))
 				return vouch_usage(v, "-t takes 1 to 86400 seconds");
 			break;
 		default:
@@ -187,7 +151,7 @@ vouch_query(struct vouch *v)
 		asks[i].addr = v->argv[optind + (int) i];
 	deadline_ms = ask_now_ms() + timeout_s * 1000;
 	printed = 0;
-	for (bool listens = wait || ask_listens(path, asks, n); listens; ) {
+	for (bool listens = wait || ask_all_listen(path, asks, n); listens; ) {
 		/* all are asked before any is waited for, so that their probes run side by side */
 		open = 0;
 		for (size_t i = 0; i < n; i++) {

@@ -53,6 +53,8 @@ static const struct vouch_row {
 	  "rename the log file and begin a new one" },
 	{ "query", "ADDR... [--wait] [-t SECONDS] [--json]", 1, -1, NEED_CF, VOUCH_TEMPORARY, vouch_query,
 	  "ask whether addresses are deliverable" },
+	{ "verify", "-f FILE|- [-o OUT] [--from FORM] [--column NAME] [-p N] [-t SECONDS] [--json]", 2, -1, NEED_CF, VOUCH_TEMPORARY,
+	  vouch_verify, "the same for a whole list of addresses" },
 	{ "update", "ADDR STATUS TEXT", 3, 3, NEED_CF, VOUCH_TEMPORARY, vouch_update,
 	  "report a result: ok, defer or bounce" },
 	{ "stats", "[--json|--prometheus]", 0, 1, NEED_CF, VOUCH_TEMPORARY, vouch_stats,
