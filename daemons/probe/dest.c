@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include <global/probe_text.h>
 #include <util/mem.h>
 #include <util/msg.h>
 #include <global/nexthop.h>
@@ -221,8 +222,7 @@ dest_looked_up(void *ctx, const struct mx_answer *a)
 			d->ttl_s = list->ttl_s;
 		if (d->targets_n == 0) {
 			result_free(&d->failure);
-			d->failure = result_new(VERIFY_DEFER, SMTP_CAT_SUSPENDED, "never", "4.7.0", NULL,
-			    "probing of its mail exchangers is turned off");
+			d->failure = result_new(VERIFY_DEFER, SMTP_CAT_SUSPENDED, "never", "4.7.0", NULL, PROBE_TEXT_NEVER_MX);
 		}
 	}
 	mx_list_free(&list);
@@ -292,7 +292,7 @@ dest_suspended(struct dest *d, int64_t until_ms, const char *why)
 	struct tm tm;
 
 	strftime(when, sizeof when, "%H:%M:%S", localtime_r(&until, &tm));
-	snprintf(text, sizeof text, "probing of %.200s suspended until %s: %.700s", d->nexthop, when, why);
+	snprintf(text, sizeof text, PROBE_TEXT_SUSPENDED, d->nexthop, when, why);
 	return result_new(VERIFY_DEFER, SMTP_CAT_SUSPENDED, "suspended", "4.7.0", NULL, text);
 }
 

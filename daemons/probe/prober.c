@@ -9,6 +9,7 @@
 #include <bsd/stdlib.h>
 #include <bsd/string.h>
 
+#include <global/probe_text.h>
 #include <util/mem.h>
 #include <util/msg.h>
 
@@ -375,7 +376,7 @@ prober_add(struct prober *pr, const char *addr, const char *sender, const char *
 	p->born_ms = ev_now_ms(pr->loop) - waited_ms;
 	domain = r.domain;
 	if (r.kind != ROUTE_ANSWER && !r.own && pr->conf->never != NULL && domain_list_match(pr->conf->never, domain)) {
-		snprintf(text, sizeof text, "probing of %s is turned off", domain);
+		snprintf(text, sizeof text, PROBE_TEXT_NEVER, domain);
 		p->result = result_new(VERIFY_DEFER, SMTP_CAT_SUSPENDED, "never", "4.7.0", NULL, text);
 	} else if (r.kind == ROUTE_ANSWER)
 		p->result = result_new(r.status, r.cat, "route", r.dsn, NULL, r.text);
