@@ -15,6 +15,7 @@
 #include <util/msg.h>
 #include <util/units.h>
 #include <global/greylist_check.h>
+#include <global/addr_list.h>
 #include <global/maillog.h>
 #include <global/probe_sender.h>
 
@@ -151,6 +152,12 @@ params_check_mode(const char *value)
 }
 
 static const char *
+params_check_on_stop(const char *value)
+{
+	return params_words(value, "refuse tempfail", 1) ? NULL : "use refuse or tempfail";
+}
+
+static const char *
 params_check_origin(const char *value)
 {
 	for (const char *p = value; *p != 0; p++)
@@ -214,6 +221,12 @@ static const char *
 params_check_sender(const char *value)
 {
 	return probe_sender_check(value);
+}
+
+static const char *
+params_check_suspended(const char *value)
+{
+	return params_words(value, "ok tempfail", 1) ? NULL : "use ok or tempfail";
 }
 
 static const char *

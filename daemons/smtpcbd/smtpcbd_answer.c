@@ -1,0 +1,140 @@
+/* daemons/smtpcbd/smtpcbd_answer.c - a line -> the verdict, when nobody needs to be asked
+ * source: spec smtpcbd-protocol sections 3 and 4. FAIL is for what is known about the address; every doubt is TEMPFAIL.
+ */
+#include "smtpcbd.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include <global/probe_sender.h>
+#include <global/probe_text.h>
+#include <util/mem.h>
+
+#define SMTPCBD_AGAIN_S	60	/* "next check" of an answer that waits for a probe's result */
+
+static void
+smtpcbd_answer_own(struct smtpcbd_verdict *v, enum smtpcb_code code, const char *text)
+{
+	int64_t now = ev_wall_s(smtpcbd_loop);
+
+	*v = (struct smtpcbd_verdict) { .code = code, .from = SMTPCBD_LOCAL, .text = text, .since_s = now, .next_s = now };
+}
+
+/* smtpcbd_answer_is_ours - an address at which nobody needs to be asked: probing it would come back to us */
+static bool
+smtpcbd_answer_is_ours(const struct smtpcb_request *r)
+{
+	const char *bounce = smtpcbd_conf.double_bounce;
+	char   *addr = mem_printf("%s@%s", r->local, r->domain);
+	bool	ours = probe_sender_match(addr, smtpcbd_conf.sender, smtpcbd_conf.sender_ttl_ms, smtpcbd_conf.myorigin,
+	    ev_wall_s(smtpcbd_loop));
+	size_t	len = strcspn(bounce, "@");
+
+	mem_free(&addr);
+	if (ours)
+		return true;
+	if (strcasecmp(r->local, "postmaster") != 0 && (len == 0 || strlen(r->local) != len || strncasecmp(r->local, bounce, len) != 0))
+		return false;
+	return strcasecmp(r->domain, smtpcbd_conf.myorigin) == 0 || strcasecmp(r->domain, smtpcbd_conf.myhostname) == 0 ||
+	    domain_list_match(smtpcbd_conf.ours, r->domain);
+}
+
+bool
+smtpcbd_answer_local(struct smtpcb_request *r, struct smtpcbd_verdict *v)
+{
+	switch (r->kind) {
+	case SMTPCB_NULL_SENDER:
+		smtpcbd_answer_own(v, SMTPCB_OK, "null sender");
+		return true;
+	case SMTPCB_BAD_ADDRESS:
+		smtpcbd_answer_own(v, SMTPCB_FAIL, "5.1.7 bad sender address syntax");
+		return true;
+	case SMTPCB_LONG_ADDRESS:
+		smtpcbd_answer_own(v, SMTPCB_FAIL, "5.1.7 address too long");
+		return true;
+	case SMTPCB_UTF8_ADDRESS:
+		smtpcbd_answer_own(v, SMTPCB_FAIL, "5.6.7 address is not ASCII, and SMTPUTF8 is not enabled");
+		return true;
+	case SMTPCB_BAD_REQUEST:
+		smtpcbd_answer_own(v, SMTPCB_TEMPFAIL, "bad request");
+		return true;
+	case SMTPCB_ADDRESS:
+		break;
+	}
+	if (r->domain[0] == 0)
+		snprintf(r->domain, sizeof r->domain, "%s", smtpcbd_conf.myorigin);
+	if (!smtpcbd_answer_is_ours(r))
+		return false;
+	smtpcbd_answer_own(v, SMTPCB_OK, "our own address");
+	return true;
+}
+
+void
+smtpcbd_answer_status(enum verify_status status, const char *text, struct smtpcbd_verdict *v)
+{
+	static const enum smtpcb_code codes[VERIFY_STATUSES] = {
+		[VERIFY_OK] = SMTPCB_OK, [VERIFY_BOUNCE] = SMTPCB_FAIL, [VERIFY_DEFER] = SMTPCB_TEMPFAIL, [VERIFY_TODO] = SMTPCB_TEMPFAIL,
+	};
+
+	/* the protocol of verify(8) tells no times: it is so now, and we would ask again now */
+	smtpcbd_answer_own(v, codes[status], text);
+	v->result = true;
+	v->status = status;
+	v->from = SMTPCBD_PROBE;
+	if (status == VERIFY_DEFER && smtpcbd_conf.suspended_ok && probe_text_unasked(text))
+		v->code = SMTPCB_OK;
+}
+
+bool
+smtpcbd_answer_known(const char *addr, struct smtpcbd_verdict *v, bool *due_r)
+{
+	struct address_record rec;
+	struct address_answer ans;
+
+	*due_r = false;
+	if (verify_store_look(smtpcbd_store, addr, &rec) != 1)
+		return false;
+	address_query(&rec, true, ev_wall_s(smtpcbd_loop), &smtpcbd_conf.rules, &ans);
+	if (ans.status == VERIFY_TODO)
+		return false;
+	smtpcbd_answer_status(rec.status, rec.text, v);
+	v->from = SMTPCBD_CACHE;
+	v->since_s = rec.updated_s;
+	v->next_s = address_refresh(&rec, &smtpcbd_conf.rules);
+	*due_r = ans.probe;
+	return true;
+}
+
+void
+smtpcbd_answer_progress(struct smtpcbd_verdict *v)
+{
+	smtpcbd_answer_own(v, SMTPCB_TEMPFAIL, "address verification in progress");
+	v->from = SMTPCBD_IN_PROGRESS;
+	v->next_s += SMTPCBD_AGAIN_S;
+}
+
+void
+smtpcbd_answer_put(struct buf *out, const struct smtpcb_request *r, const struct smtpcbd_verdict *v, const char *id)
+{
+	struct smtpcb_reply reply = { .code = v->code, .msg = v->text, .since_s = v->since_s, .next_s = v->next_s };
+	struct buf mailbox = BUF_INIT(4 * SMTPCB_MAILBOX_MAX);
+	int64_t now = ev_wall_s(smtpcbd_loop);
+	char	server[300] = "", code[32], more[100], *msg = NULL;
+	const char *text = v->text;
+	size_t	len;
+
+	if (v->result && smtpcbd_conf.detail == REASON_DETAIL_FULL) {
+		text = smtpcb_split_text(v->text, server, sizeof server, &len);
+		reply.msg = msg = mem_strndup(text, len);
+	} else if (v->result)
+		reply.msg = reason_detail_text(smtpcbd_conf.detail, v->status, v->text, code, sizeof code);
+	reply.server = server[0] != 0 ? server : smtpcbd_conf.myhostname;
+	if (r->local[0] != 0)
+		smtpcb_mailbox_put(&mailbox, r->local, r->domain);
+	reply.addr = buf_str(&mailbox);
+	snprintf(more, sizeof more, "age=%lld:id=%s", (long long) (now > v->since_s ? now - v->since_s : 0), id);
+	smtpcb_reply_put(out, &reply, now, smtpcbd_conf.utf8, smtpcbd_conf.extended ? more : NULL);
+	buf_fini(&mailbox);
+	mem_free(&msg);
+}

@@ -1,0 +1,103 @@
+/* daemons/smtpcbd/smtpcbd_stop.c - the end, when the master says so
+ * Who waits gets "in progress", whole and at once. A refused connection lets mail through at the plugin, any other trouble
+ * defers it: with smtpcbd_on_stop = tempfail we keep a hand on the listening socket for a moment, and tell those who
+ * come to try later.
+ */
+#include "smtpcbd.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <global/master_proto.h>
+#include <global/stats.h>
+#include <util/mem.h>
+#include <util/msg.h>
+#include <util/sock.h>
+
+#define SMTPCBD_STOP_MS	   3000		/* less than a master's patience: 5 s from SIGTERM to SIGKILL */
+#define SMTPCBD_SOCKETS	   16		/* listening sockets that are kept */
+#define SMTPCBD_STOP_CLIENTS 1000	/* connections told so; then the others wait in the queue of the socket */
+
+static struct {
+	int	 fd[SMTPCBD_SOCKETS], n;
+	struct ev_io io[SMTPCBD_SOCKETS];
+	unsigned told;
+	struct ev_timer timer;
+} smtpcbd_stop;
+
+static void __attribute__((noreturn))
+smtpcbd_stop_leave(void)
+{
+	stats_flush(shmtab_words(verify_store_table(smtpcbd_store)));
+	_exit(0);
+}
+
+static void
+smtpcbd_stop_timeout(void *ctx)
+{
+	(void) ctx;
+	smtpcbd_stop_leave();
+}
+
+/* smtpcbd_stop_tell - the descriptor stays open until the process ends: closing it now would take the reply back, as the
+ * request was not read */
+static void
+smtpcbd_stop_tell(void *ctx, int listen_fd, unsigned events)
+{
+	struct smtpcb_request r = { .kind = SMTPCB_BAD_REQUEST };
+	struct smtpcbd_verdict v;
+	struct buf b = BUF_INIT(SMTPCB_REPLY_MAX);
+	int	fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	(void) events;
+	if (fd < 0)
+		return;
+	smtpcbd_answer_progress(&v);
+	v.text = "service is being stopped";
+	smtpcbd_answer_put(&b, &r, &v, "-");
+	if (send(fd, b.data, b.len, MSG_NOSIGNAL) < 0 || shutdown(fd, SHUT_WR) < 0)
+		msg_debug("a client has left before it could be told");
+	buf_fini(&b);
+	if (++smtpcbd_stop.told >= SMTPCBD_STOP_CLIENTS)
+		ev_io_cancel(smtpcbd_loop, ctx);
+}
+
+static void
+smtpcbd_stop_signal(void *ctx, int signo)
+{
+	(void) ctx;
+	(void) signo;
+	smtpcbd_wait_end();
+	if (smtpcbd_stop.n == 0)
+		smtpcbd_stop_leave();
+	if (smtpcbd_stop.timer.pos != 0)
+		return;
+	for (int i = 0; i < smtpcbd_stop.n; i++)
+		ev_io_set(smtpcbd_loop, &smtpcbd_stop.io[i], smtpcbd_stop.fd[i], EV_READ, smtpcbd_stop_tell, &smtpcbd_stop.io[i]);
+	ev_timer_set(smtpcbd_loop, &smtpcbd_stop.timer, SMTPCBD_STOP_MS, smtpcbd_stop_timeout, NULL);
+}
+
+bool
+smtpcbd_stop_busy(void)
+{
+	return smtpcbd_stop.timer.pos != 0;
+}
+
+void
+smtpcbd_stop_init(void)
+{
+	int	yes, fd;
+	socklen_t len = sizeof yes;
+
+	ev_signal_set(smtpcbd_loop, SIGTERM, smtpcbd_stop_signal, NULL);
+	if (!smtpcbd_conf.stop_tempfail)
+		return;
+	/* the skeleton closes its own descriptors when the master goes; how many there are, the sockets themselves tell */
+	for (fd = MASTER_LISTEN_FD; smtpcbd_stop.n < SMTPCBD_SOCKETS &&
+	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &len) == 0 && yes; fd++)
+		if ((smtpcbd_stop.fd[smtpcbd_stop.n] = fcntl(fd, F_DUPFD_CLOEXEC, 0)) >= 0)
+			smtpcbd_stop.n++;
+}

@@ -1,0 +1,864 @@
+/* tests/daemons/smtpcbd_wire_test.c - the cases of spec smtpcbd-protocol section 4, by number, under a fake clock
+ * verify(8) is the stub: it knows 0...@ to 2...@ at once (OK, DEFER, BOUNCE), everything else is in progress until the test
+ * writes a result into the table, as a verify worker would. The skeleton's side is played here: struct ms_client.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <daemons/smtpcbd/smtpcbd.h>
+#include <global/probe_text.h>
+#include <global/stats.h>
+#include <tests/lib/verify_stub.h>
+#include <util/mem.h>
+#include <util/msg.h>
+#include <util/sock.h>
+
+#define NOW	1767000000
+#define WAIT_S	20
+#define LATER	"TEMPFAIL:address verification in progress:%s:vouch.example.com:%d:%d\n"
+
+/* what smtpcbd.c has */
+struct smtpcbd_conf smtpcbd_conf;
+struct ev_loop *smtpcbd_loop;
+struct verify_store *smtpcbd_store;
+struct verify_async *smtpcbd_verify;
+
+/* the skeleton */
+
+struct ms_client {
+	void   *ctx;
+	int	fd, peer;
+	bool	held, last, eof, closed;
+	struct buf in, out;
+	struct ev_defer defer;
+};
+
+static void ms_feed(struct ms_client *c);
+
+static void
+ms_close(struct ms_client *c)
+{
+	if (c->closed)
+		return;
+	c->closed = true;
+	smtpcbd_closed(c, c->ctx);
+	ev_defer_cancel(smtpcbd_loop, &c->defer);
+}
+
+static void
+ms_deferred(void *ctx)
+{
+	struct ms_client *c = ctx;
+
+	if (c->last)
+		ms_close(c);
+	else
+		ms_feed(c);
+}
+
+static void
+ms_feed(struct ms_client *c)
+{
+	struct buf in = c->in;
+	enum ms_next next = MS_MORE;
+	size_t	used = in.len;
+	bool	partial;
+
+	buf_init(&c->in, 1 << 20);
+	if (in.len > 0) {
+		next = smtpcbd_input(c, c->ctx, in.data, in.len, &used, &partial);
+		if (next == MS_MORE)
+			assert_int_equal(used, in.len);
+		buf_add(&c->in, in.data + used, in.len - used);
+	}
+	if (next == MS_MORE && c->eof)
+		next = smtpcbd_eof(c, c->ctx) == MS_HOLD ? MS_HOLD : MS_CLOSE;
+	c->held = next == MS_HOLD;
+	if (next == MS_CLOSE)
+		ms_close(c);
+	buf_fini(&in);
+}
+
+void
+ms_send(struct ms_client *c, const void *data, size_t n)
+{
+	assert_false(c->closed);
+	buf_add(&c->out, data, n);
+}
+
+void
+ms_resume(struct ms_client *c)
+{
+	assert_true(c->held);
+	c->held = false;
+	ev_defer_set(smtpcbd_loop, &c->defer, ms_deferred, c);
+}
+
+void
+ms_finish(struct ms_client *c)
+{
+	c->held = c->last = true;
+	ev_defer_set(smtpcbd_loop, &c->defer, ms_deferred, c);
+}
+
+int
+ms_fd(const struct ms_client *c)
+{
+	return c->fd;
+}
+
+/* the world */
+
+static char dir[] = "/tmp/vouch-smtpcbd.XXXXXX";
+static struct verify_stub stub;
+static bool stub_open;
+static unsigned complaints;
+static struct buf logged = BUF_INIT(1 << 20);
+
+static void
+log_line(void *ctx, int level, const char *line)
+{
+	(void) ctx;
+	(void) level;
+	complaints += strstr(line, "client=local: bad request") != NULL || strstr(line, "client=local: request too long") != NULL;
+	buf_adds(&logged, line);
+	buf_addc(&logged, '\n');
+}
+
+static void
+turn(void)
+{
+	for (int quiet = 0; quiet < 3; )
+		quiet = ev_turn(smtpcbd_loop, 1) > 0 ? 0 : quiet + 1;
+}
+
+static void
+pass(int64_t ms)
+{
+	for (int64_t step; ms > 0; ms -= step) {	/* the stub must have its turns, too */
+		step = ms < 1000 ? ms : 1000;
+		ev_fake_advance(smtpcbd_loop, step);
+		turn();
+	}
+}
+
+static int
+begin(void **state)
+{
+	struct buf why = BUF_INIT(1000);
+	struct verify_store_conf conf = { .smtputf8 = true, .bytes = 4u << 20 };
+	char   *path;
+	int	dirfd;
+
+	(void) state;
+	assert_non_null(mkdtemp(strcpy(dir, "/tmp/vouch-smtpcbd.XXXXXX")));
+	dirfd = open(dir, O_RDONLY | O_DIRECTORY);
+	smtpcbd_conf = (struct smtpcbd_conf) {
+		.wait_ms = WAIT_S * 1000, .read_ms = 10000, .idle_ms = 60000, .hold_ms = 0, .query_ms = 6000, .max_waiters = 500,
+		.clients = addr_list_new("127.0.0.0/8", &why), .ours = domain_list_open("ours.example", false, &why),
+		.myhostname = "vouch.example.com", .myorigin = "origin.example", .sender = "probe@sender.example",
+		.double_bounce = "double-bounce",
+		.rules = {
+			.positive_expire_s = 31 * 86400, .positive_refresh_s = 7 * 86400, .negative_expire_s = 3 * 86400,
+			.negative_refresh_s = 10800, .defer_expire_s = 3 * 86400, .defer_refresh_s = 60, .probe_ttl_s = 1000,
+			.negative_cache = true,
+		},
+	};
+	conf.rules = smtpcbd_conf.rules;
+	assert_int_equal(verify_store_open(&smtpcbd_store, dirfd, &conf, &why), 0);
+	close(dirfd);
+	smtpcbd_loop = ev_loop_new_fake(NOW);
+	path = mem_printf("%s/verify", dir);
+	assert_int_equal(verify_stub_open(&stub, smtpcbd_loop, path, 600), 0);
+	stub_open = true;
+	smtpcbd_verify = verify_async_new(smtpcbd_loop, path, 500, 1000, 5000);
+	mem_free(&path);
+	smtpcbd_wait_init();
+	buf_reset(&logged);
+	memset(stats_local, 0, sizeof stats_local);
+	msg_catch(log_line, NULL);
+	return 0;
+}
+
+static int
+end(void **state)
+{
+	char   *cmd = mem_printf("rm -rf %s", dir);
+
+	(void) state;
+	msg_catch(NULL, NULL);
+	turn();
+	smtpcbd_wait_fini();
+	verify_async_free(&smtpcbd_verify);
+	if (stub_open)
+		verify_stub_close(&stub);
+	verify_store_close(&smtpcbd_store);
+	addr_list_free(&smtpcbd_conf.clients);
+	domain_list_free(&smtpcbd_conf.ours);
+	ev_loop_free(&smtpcbd_loop);
+	assert_int_equal(system(cmd), 0);
+	mem_free(&cmd);
+	return 0;
+}
+
+static struct ms_client *
+client_on(int fd, int peer)
+{
+	struct ms_client *c = mem_alloc(sizeof *c);
+
+	c->fd = fd;
+	c->peer = peer;
+	buf_init(&c->in, 1 << 20);
+	buf_init(&c->out, 1 << 20);
+	c->ctx = smtpcbd_opened(c);
+	return c;
+}
+
+static struct ms_client *
+client(void)
+{
+	int	fd[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+	return client_on(fd[0], fd[1]);
+}
+
+static void
+client_free(struct ms_client *c)
+{
+	ms_close(c);
+	sock_close(&c->fd);
+	sock_close(&c->peer);
+	buf_fini(&c->in);
+	buf_fini(&c->out);
+	mem_free(&c);
+}
+
+static void
+say_n(struct ms_client *c, const char *text, size_t n)
+{
+	assert_false(c->closed);
+	buf_add(&c->in, text, n);
+	if (!c->held)
+		ms_feed(c);
+	turn();
+}
+
+static void
+say(struct ms_client *c, const char *text)
+{
+	say_n(c, text, strlen(text));
+}
+
+static void
+hang_up(struct ms_client *c)
+{
+	c->eof = true;
+	shutdown(c->peer, SHUT_WR);
+	if (!c->held)
+		ms_feed(c);
+	turn();
+}
+
+static void __attribute__((format(printf, 3, 4)))
+want(struct ms_client *c, const char *name, const char *fmt, ...)
+{
+	char	text[2000];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	if (strcmp(buf_str(&c->out), text) != 0)
+		fail_msg("%s:\n got %s\nwant %s", name, buf_str(&c->out), text);
+	buf_reset(&c->out);
+}
+
+static void
+result(const char *addr, enum verify_status status, const char *text, int64_t when)
+{
+	assert_int_equal(verify_store_update(smtpcbd_store, addr, status, text, when), VERIFY_STORED);
+}
+
+/* the cases */
+
+/* 1 to 4: what is known is answered at once; a refresh that is due asks verify once, behind the reply */
+static void
+test_known(void **state)
+{
+	static const struct {
+		const char *name;
+		enum verify_status status;
+		const char *text;
+		int64_t	age;
+		bool	asks;
+		const char *want;
+	} cases[] = {
+		{ "1: OK, fresh", VERIFY_OK, "250 2.1.5 Ok", 1000, false, "OK:250 2.1.5 Ok:xk0@b.example:vouch.example.com:1766999000:1767603801\n" },
+		{ "1: OK, at the edge", VERIFY_OK, "250 2.1.5 Ok", 7 * 86400, false,
+		  "OK:250 2.1.5 Ok:xk1@b.example:vouch.example.com:1766395200:1767000001\n" },
+		{ "2: OK, refresh due", VERIFY_OK, "250 2.1.5 Ok", 7 * 86400 + 1, true,
+		  "OK:250 2.1.5 Ok:xk2@b.example:vouch.example.com:1766395199:1767000000\n" },
+		{ "3: BOUNCE", VERIFY_BOUNCE, "host mx1.b.example[192.0.2.7] said: 550 5.1.1 <x>: unknown (in reply to RCPT TO command)", 10,
+		  false, "FAIL:550 5.1.1 <x>; unknown:xk3@b.example:mx1.b.example[192.0.2.7]:1766999990:1767010791\n" },
+		{ "3: BOUNCE, refresh due", VERIFY_BOUNCE, "no such domain.", 10801, true,
+		  "FAIL:no such domain:xk4@b.example:vouch.example.com:1766989199:1767000000\n" },
+		{ "4: DEFER", VERIFY_DEFER, "host mx1.b.example[2001:db8::7] said: 450 4.2.0 later", 60, false,
+		  "TEMPFAIL:450 4.2.0 later:xk5@b.example:mx1.b.example[2001_db8__7]:1766999940:1767000001\n" },
+		{ "4: DEFER, refresh due", VERIFY_DEFER, "connect to mx[192.0.2.1]:25: timed out", 61, true,
+		  "TEMPFAIL:connect to mx[192.0.2.1];25; timed out:xk6@b.example:vouch.example.com:1766999939:1767000000\n" },
+		{ "7: greylisted", VERIFY_DEFER, "host mx1.b.example[192.0.2.7] said: 450 4.7.1 Greylisted (in reply to RCPT TO command)", 0,
+		  false, "TEMPFAIL:450 4.7.1 Greylisted:xk7@b.example:mx1.b.example[192.0.2.7]:1767000000:1767000061\n" },
+		{ "a result from the future", VERIFY_OK, "250 Ok", -100, false, "OK:250 Ok:xk8@b.example:vouch.example.com:1767000000:1767604901\n" },
+	};
+	struct ms_client *c = client();
+	char	addr[40], line[60];
+
+	(void) state;
+	for (size_t i = 0; i < NELEM(cases); i++) {
+		unsigned before = stub.requests;
+
+		snprintf(addr, sizeof addr, "xk%zu@b.example", i);
+		snprintf(line, sizeof line, "<%s>\n", addr);
+		result(addr, cases[i].status, cases[i].text, NOW - cases[i].age);
+		say(c, line);
+		want(c, cases[i].name, "%s", cases[i].want);
+		if (stub.requests != before + cases[i].asks)
+			fail_msg("%s: verify was asked %u times", cases[i].name, stub.requests - before);
+	}
+	assert_int_equal(stats_local[STAT_smtpcbd_cached], NELEM(cases));
+	client_free(c);
+}
+
+/* 5, 6: unknown, expired */
+static void
+test_wait(void **state)
+{
+	struct ms_client *c = client(), *d;
+
+	(void) state;
+	/* verify knows it by itself: it may be that it does not share its table with us. No times to tell then */
+	say(c, "<0a@b.example>\n");
+	want(c, "verify says OK", "OK:text for 0a@b.example:0a@b.example:vouch.example.com:%d:%d\n", NOW, NOW);
+	say(c, "<1a@b.example>\n");
+	want(c, "verify says DEFER", "TEMPFAIL:text for 1a@b.example:1a@b.example:vouch.example.com:%d:%d\n", NOW, NOW);
+	say(c, "<2a@b.example>\n");
+	want(c, "verify says BOUNCE", "FAIL:text for 2a@b.example:2a@b.example:vouch.example.com:%d:%d\n", NOW, NOW);
+
+	/* a result in time, seen in the table */
+	say(c, "<xa@b.example>\n");
+	assert_int_equal(stub.requests, 4);
+	pass(3000);
+	want(c, "5: nothing yet", "%s", "");
+	result("xa@b.example", VERIFY_BOUNCE, "550 no", NOW + 3);
+	pass(10);
+	want(c, "5: the result", "FAIL:550 no:xa@b.example:vouch.example.com:%d:%d\n", NOW + 3, NOW + 3 + 10801);
+
+	/* none in time: exactly at the limit. Verify is asked again now and then, on one connection */
+	stub.requests = 0;
+	say(c, "<xb@b.example>\n");
+	pass(WAIT_S * 1000 - 1);
+	want(c, "6: a moment before", "%s", "");
+	pass(1);
+	want(c, "6: no result", LATER, "xb@b.example", NOW + 23, NOW + 83);
+	assert_in_range(stub.requests, 1 + 15, 1 + 20);
+
+	/* expired: as unknown */
+	result("xe@b.example", VERIFY_OK, "250 Ok", NOW - 32 * 86400);
+	say(c, "<xe@b.example>\n");
+	want(c, "5: expired", "%s", "");
+	result("xe@b.example", VERIFY_OK, "250 Ok", NOW + 23);
+	pass(10);
+	want(c, "5: renewed", "OK:250 Ok:xe@b.example:vouch.example.com:%d:%d\n", NOW + 23, NOW + 23 + 7 * 86400 + 1);
+
+	/* a result in the same turn as the end of the wait counts */
+	d = client();
+	say(d, "<xs@b.example>\n");
+	pass(WAIT_S * 1000 - 1);
+	result("xs@b.example", VERIFY_OK, "250 Ok", NOW + 43);
+	pass(1);
+	want(d, "in the same turn", "OK:250 Ok:xs@b.example:vouch.example.com:%d:%d\n", NOW + 43, NOW + 43 + 7 * 86400 + 1);
+
+	/* smtpcbd_wait = 0: the probe is started, nobody waits */
+	smtpcbd_conf.wait_ms = 0;
+	stub.requests = 0;
+	say(d, "<xz@b.example>\n");
+	want(d, "6: no wait", LATER, "xz@b.example", NOW + 43, NOW + 103);
+	assert_int_equal(stub.requests, 1);
+	client_free(c);
+	client_free(d);
+}
+
+/* 8 to 13, 15, 16: what needs no record */
+static void
+test_local(void **state)
+{
+	static const struct { const char *name, *line, *want; bool closes, asks; } cases[] = {
+		{ "8: null sender", "<>", "OK:null sender::vouch.example.com:1767000000:1767000000\n", false, false },
+		{ "8: qmail's", "<#@[]>", "OK:null sender::vouch.example.com:1767000000:1767000000\n", false, false },
+		{ "9: postmaster", "<postmaster>", "OK:our own address:postmaster@origin.example:vouch.example.com:1767000000:1767000000\n",
+		  false, false },
+		{ "9: postmaster of ours", "<PostMaster@Ours.example>",
+		  "OK:our own address:PostMaster@ours.example:vouch.example.com:1767000000:1767000000\n", false, false },
+		{ "9: double-bounce of ours", "<double-bounce@vouch.example.com>",
+		  "OK:our own address:double-bounce@vouch.example.com:vouch.example.com:1767000000:1767000000\n", false, false },
+		{ "9: postmaster elsewhere", "<postmaster@b.example>", "", false, true },
+		{ "9: no domain", "<xjoe>", "", false, true },
+		{ "10: our probe sender", "<probe@sender.example>",
+		  "OK:our own address:probe@sender.example:vouch.example.com:1767000000:1767000000\n", false, false },
+		{ "11: literal", "<0u@[192.0.2.1]>", "OK:text for 0u@[192.0.2.1]:0u@[192.0.2.1]:vouch.example.com:1767000000:1767000000\n",
+		  false, true },
+		{ "12: no host name", "<u@foo:bar>", "FAIL:5.1.7 bad sender address syntax::vouch.example.com:1767000000:1767000000\n", false,
+		  false },
+		{ "12: no local part", "<@b.example>", "FAIL:5.1.7 bad sender address syntax::vouch.example.com:1767000000:1767000000\n", false,
+		  false },
+		{ "12: control", "<\"a\\\x01\"@b.example>", "FAIL:5.1.7 bad sender address syntax::vouch.example.com:1767000000:1767000000\n",
+		  false, false },
+		{ "12: an underscore is fine", "<0u@foo_bar.example>",
+		  "OK:text for 0u@foo_bar.example:0u@foo_bar.example:vouch.example.com:1767000000:1767000000\n", false, true },
+		{ "13: UTF-8", "<\"e\\\xc3\\\xa9\"@b.example>",
+		  "FAIL:5.6.7 address is not ASCII, and SMTPUTF8 is not enabled::vouch.example.com:1767000000:1767000000\n", false, false },
+		{ "16: HTTP", "GET / HTTP/1.1\r\nHost: x@y", "TEMPFAIL:bad request::vouch.example.com:1767000000:1767000000\n", true, false },
+		{ "16: empty", "", "TEMPFAIL:bad request::vouch.example.com:1767000000:1767000000\n", true, false },
+		{ "16: a word", "postmaster", "TEMPFAIL:bad request::vouch.example.com:1767000000:1767000000\n", true, false },
+	};
+	char	line[600];
+	struct ms_client *c;
+
+	(void) state;
+	for (size_t i = 0; i < NELEM(cases); i++) {
+		unsigned before = stub.requests;
+
+		c = client();
+		snprintf(line, sizeof line, "%s\n", cases[i].line);
+		say(c, line);
+		want(c, cases[i].name, "%s", cases[i].want);
+		if (c->closed != cases[i].closes || (stub.requests > before) != cases[i].asks)
+			fail_msg("%s: closed %d, asked verify %u", cases[i].name, c->closed, stub.requests - before);
+		client_free(c);
+	}
+	assert_string_equal(stub.addr, "0u@foo_bar.example");
+
+	/* 13, enabled: verify sees the letters */
+	smtpcbd_conf.smtputf8 = true;
+	c = client();
+	say(c, "<\"0e\\\xc3\\\xa9\"@b.example>\n");
+	want(c, "13: enabled", "%s", "OK:text for 0e??@b.example:0e??@b.example:vouch.example.com:1767000000:1767000000\n");
+	assert_string_equal(stub.addr, "0e\xc3\xa9@b.example");
+	smtpcbd_conf.utf8 = true;
+	say(c, "<\"0e\\\xc3\\\xa9\"@b.example>\n");
+	want(c, "13: and in replies", "%s",
+	    "OK:text for 0e\xc3\xa9@b.example:0e\xc3\xa9@b.example:vouch.example.com:1767000000:1767000000\n");
+	client_free(c);
+
+	/* 15 */
+	c = client();
+	snprintf(line, sizeof line, "<%0503d@b.example>\n", 1);
+	say(c, line);
+	want(c, "15: long", "%s", "FAIL:5.1.7 address too long::vouch.example.com:1767000000:1767000000\n");
+	client_free(c);
+}
+
+/* 14, 16: what is never a line */
+static void
+test_alien(void **state)
+{
+	static const char too_long[] = "TEMPFAIL:request too long::vouch.example.com:1767000000:1767000000\n";
+	static const char bad[] = "TEMPFAIL:bad request::vouch.example.com:1767000000:1767000000\n";
+	struct ms_client *c = client();
+	char	line[1100];
+
+	(void) state;
+	memset(line, 'a', sizeof line);
+	say_n(c, line, 1024);
+	assert_false(c->closed);
+	say_n(c, "aa", 2);
+	want(c, "14: 1026 bytes, no end", "%s", too_long);
+	assert_true(c->closed);
+	client_free(c);
+
+	c = client();
+	line[1030] = '\n';
+	say_n(c, line, 1031);
+	want(c, "14: in one piece", "%s", too_long);
+	client_free(c);
+
+	c = client();
+	for (int i = 0; i < 1024; i++)
+		say_n(c, "b", 1);
+	say(c, "\n");
+	want(c, "byte by byte, just short enough", "%s", bad);
+	client_free(c);
+
+	c = client();
+	say_n(c, "\x16\x03\x01\x02\x00", 5);
+	want(c, "16: TLS, no line end", "%s", bad);
+	assert_true(c->closed);
+	client_free(c);
+
+	c = client();
+	say_n(c, "<a\0b@c.example>", 15);
+	want(c, "16: NUL, no line end", "%s", bad);
+	client_free(c);
+	/* once per client address per minute */
+	assert_int_equal(complaints, 1);
+	assert_int_equal(stats_local[STAT_smtpcbd_malformed], 5);
+	assert_int_equal(stub.requests, 0);
+}
+
+/* 17, 18: the client ends its side */
+static void
+test_eof(void **state)
+{
+	struct ms_client *c = client();
+
+	(void) state;
+	hang_up(c);
+	want(c, "18: nothing said", "%s", "");
+	assert_true(c->closed);
+	client_free(c);
+
+	c = client();
+	say(c, "<0a@b.example>");
+	want(c, "17: half a line", "%s", "");
+	hang_up(c);
+	want(c, "17: is a line at the end", "OK:text for 0a@b.example:0a@b.example:vouch.example.com:%d:%d\n", NOW, NOW);
+	assert_true(c->closed);
+	client_free(c);
+
+	c = client();
+	say(c, "<xa@b.example>");
+	hang_up(c);
+	assert_false(c->closed);
+	pass(WAIT_S * 1000);
+	want(c, "17: waits as any line", LATER, "xa@b.example", NOW + 20, NOW + 80);
+	assert_true(c->closed);
+	client_free(c);
+
+	c = client();
+	say(c, "<postmaster>\n<xb@b.example>\n<>\n0c@b.ex");
+	hang_up(c);
+	pass(WAIT_S * 1000);
+	want(c, "in order, to the last", "OK:our own address:postmaster@origin.example:vouch.example.com:%d:%d\n" LATER
+	    "OK:null sender::vouch.example.com:%d:%d\nOK:text for 0c@b.ex:0c@b.ex:vouch.example.com:%d:%d\n", NOW + 20, NOW + 20,
+	    "xb@b.example", NOW + 40, NOW + 100, NOW + 40, NOW + 40, NOW + 40, NOW + 40);
+	assert_true(c->closed);
+	client_free(c);
+}
+
+/* 19, 20: time limits; a slow writer */
+static void
+test_limits(void **state)
+{
+	struct ms_client *c = client();
+	static const char line[] = "<0a@b.example>\n";
+
+	(void) state;
+	pass(9999);
+	assert_false(c->closed);
+	pass(1);
+	assert_true(c->closed);
+	want(c, "19: nothing received", "%s", "");
+	client_free(c);
+
+	c = client();
+	say(c, "<>\n<>\n");
+	pass(59999);
+	say(c, "<>\n");
+	pass(59999);
+	assert_false(c->closed);
+	pass(1);
+	assert_true(c->closed);
+	want(c, "20: idle", "OK:null sender::vouch.example.com:%d:%d\nOK:null sender::vouch.example.com:%d:%d\n"
+	    "OK:null sender::vouch.example.com:%d:%d\n", NOW + 10, NOW + 10, NOW + 10, NOW + 10, NOW + 69, NOW + 69);
+	client_free(c);
+
+	c = client();
+	for (const char *p = line; *p != 0; p++) {	/* a byte a second */
+		say_n(c, p, 1);
+		pass(1000);
+	}
+	assert_false(c->closed);
+	assert_int_equal(strncmp(buf_str(&c->out), "OK:", 3), 0);
+	client_free(c);
+
+	c = client();
+	say(c, "<");
+	pass(9999);
+	say(c, "a");
+	pass(9999);
+	assert_false(c->closed);
+	pass(1);
+	assert_true(c->closed);			/* stopped in the middle */
+	client_free(c);
+
+	c = client();
+	for (int i = 0; i < 7 && !c->closed; i++) {
+		say(c, "a");
+		pass(9000);
+	}
+	assert_true(c->closed);			/* a line that never ends */
+	want(c, "no end", "%s", "");
+	client_free(c);
+
+	c = client();				/* waiting for a probe is no idling */
+	smtpcbd_conf.read_ms = smtpcbd_conf.idle_ms = 1000;
+	say(c, "<xa@b.example>\n");
+	pass(WAIT_S * 1000);
+	assert_false(c->closed);
+	assert_true(c->out.len > 0);
+	client_free(c);
+}
+
+/* 21, and one question for all who ask the same */
+static void
+test_together(void **state)
+{
+	struct ms_client *c[500];
+
+	(void) state;
+	for (size_t i = 0; i < NELEM(c); i++) {
+		c[i] = client();
+		buf_adds(&c[i]->in, "<xt@b.example>\n");
+		ms_feed(c[i]);
+	}
+	turn();
+	assert_int_equal(stub.requests, 1);
+	client_free(c[0]);			/* 21: leaves; the others are served, so is the next to ask */
+	result("xt@b.example", VERIFY_OK, "250 Ok", NOW);
+	pass(10);
+	for (size_t i = 1; i < NELEM(c); i++) {
+		want(c[i], "all", "OK:250 Ok:xt@b.example:vouch.example.com:%d:%d\n", NOW, NOW + 7 * 86400 + 1);
+		client_free(c[i]);
+	}
+	c[0] = client();
+	say(c[0], "<xu@b.example>\n");
+	client_free(c[0]);
+	c[0] = client();			/* the probe went on although nobody waited */
+	result("xu@b.example", VERIFY_OK, "250 Ok", NOW);
+	say(c[0], "<xu@b.example>\n");
+	want(c[0], "later", "OK:250 Ok:xu@b.example:vouch.example.com:%d:%d\n", NOW, NOW + 7 * 86400 + 1);
+	client_free(c[0]);
+}
+
+/* 22: nobody was asked */
+static void
+test_suspended(void **state)
+{
+	struct ms_client *c = client();
+	char	text[300];
+
+	(void) state;
+	snprintf(text, sizeof text, PROBE_TEXT_SUSPENDED, "b.example", "12:00:00", "550 5.7.1 blocked");
+	result("xa@b.example", VERIFY_DEFER, text, NOW);
+	say(c, "<xa@b.example>\n");
+	want(c, "tempfail", "TEMPFAIL:probing of b.example suspended until 12;00;00; 550 5.7.1 blocked:xa@b.example:"
+	    "vouch.example.com:%d:%d\n", NOW, NOW + 61);
+	smtpcbd_conf.suspended_ok = true;
+	say(c, "<xa@b.example>\n");
+	want(c, "ok", "OK:probing of b.example suspended until 12;00;00; 550 5.7.1 blocked:xa@b.example:"
+	    "vouch.example.com:%d:%d\n", NOW, NOW + 61);
+	snprintf(text, sizeof text, PROBE_TEXT_NEVER, "c.example");
+	result("xb@c.example", VERIFY_DEFER, text, NOW);
+	result("xc@c.example", VERIFY_DEFER, PROBE_TEXT_NEVER_MX, NOW);
+	result("xd@c.example", VERIFY_DEFER, "450 probing of us is turned off", NOW);
+	say(c, "<xb@c.example>\n<xc@c.example>\n<xd@c.example>\n");
+	want(c, "turned off", "OK:probing of c.example is turned off:xb@c.example:vouch.example.com:%d:%d\n"
+	    "OK:probing of its mail exchangers is turned off:xc@c.example:vouch.example.com:%d:%d\n"
+	    "TEMPFAIL:450 probing of us is turned off:xd@c.example:vouch.example.com:%d:%d\n", NOW, NOW + 61, NOW, NOW + 61, NOW,
+	    NOW + 61);
+	client_free(c);
+}
+
+/* 23: too many wait */
+static void
+test_busy(void **state)
+{
+	struct ms_client *c[3], *d = client();
+
+	(void) state;
+	smtpcbd_conf.max_waiters = 3;
+	result("xknown@b.example", VERIFY_OK, "250 Ok", NOW);
+	for (size_t i = 0; i < NELEM(c); i++) {
+		char	line[40];
+
+		snprintf(line, sizeof line, "<x%zu@b.example>\n", i);
+		c[i] = client();
+		say(c[i], line);
+	}
+	say(d, "<x0@b.example>\n<xknown@b.example>\n");
+	want(d, "23", "TEMPFAIL:busy:x0@b.example:vouch.example.com:%d:%d\nOK:250 Ok:xknown@b.example:vouch.example.com:%d:%d\n",
+	    NOW, NOW + 60, NOW, NOW + 7 * 86400 + 1);
+	assert_int_equal(stub.requests, 3);
+
+	/* 21: one that has closed its side makes room, when there is none */
+	hang_up(c[1]);
+	assert_false(c[1]->closed);
+	pass(100);
+	say(d, "<x9@b.example>\n");
+	want(d, "room", "%s", "");
+	want(c[1], "21: gone first", LATER, "x1@b.example", NOW, NOW + 60);
+	assert_true(c[1]->closed);
+	assert_int_equal(stub.requests, 4);
+	for (size_t i = 0; i < NELEM(c); i++)
+		client_free(c[i]);
+	client_free(d);
+}
+
+/* 24: verify is away, refuses, hangs */
+static void
+test_unavailable(void **state)
+{
+	struct ms_client *c = client();
+
+	(void) state;
+	result("xknown@b.example", VERIFY_OK, "250 Ok", NOW);
+	say(c, "<!a@b.example>\n");
+	want(c, "24: refused", "TEMPFAIL:service unavailable:!a@b.example:vouch.example.com:%d:%d\n", NOW, NOW + 60);
+	verify_stub_script(&stub, VSTUB_HANG);
+	say(c, "<xh@b.example>\n");
+	for (int i = 0; i < 6; i++)
+		pass(1000);
+	want(c, "24: silent", "TEMPFAIL:service unavailable:xh@b.example:vouch.example.com:%d:%d\n", NOW + 6, NOW + 66);
+	verify_stub_close(&stub);
+	stub_open = false;
+	say(c, "<xa@b.example>\n");
+	for (int i = 0; i < 60; i++)
+		pass(100);
+	want(c, "24: not there", "TEMPFAIL:service unavailable:xa@b.example:vouch.example.com:%d:%d\n", NOW + 12, NOW + 72);
+	say(c, "<xknown@b.example>\n");
+	want(c, "known all the same", "OK:250 Ok:xknown@b.example:vouch.example.com:%d:%d\n", NOW, NOW + 7 * 86400 + 1);
+	/* the wait ends before we give verify up */
+	smtpcbd_conf.wait_ms = 2000;
+	say(c, "<xb@b.example>\n");
+	pass(2000);
+	want(c, "24: short wait", "TEMPFAIL:service unavailable:xb@b.example:vouch.example.com:%d:%d\n", NOW + 14, NOW + 74);
+	smtpcbd_conf.wait_ms = 1000;
+	say(c, "<xc@b.example>\n");
+	pass(1000);
+	want(c, "24: too short to tell", LATER, "xc@b.example", NOW + 15, NOW + 75);
+	assert_int_equal(stats_local[STAT_smtpcbd_unavailable], 4);
+	client_free(c);
+}
+
+/* 25: the worker goes */
+static void
+test_end(void **state)
+{
+	struct ms_client *c = client(), *d = client();
+
+	(void) state;
+	result("xknown@b.example", VERIFY_OK, "250 Ok", NOW);
+	say(c, "<xa@b.example>\n<xknown@b.example>\n");
+	smtpcbd_wait_end();
+	turn();
+	want(c, "25: told", LATER, "xa@b.example", NOW, NOW + 60);
+	assert_true(c->closed);
+	say(d, "<xb@b.example>\n");
+	want(d, "25: afterwards", LATER, "xb@b.example", NOW, NOW + 60);
+	assert_true(d->closed);
+	assert_int_equal(stub.requests, 2);	/* its probe is under way all the same */
+	client_free(c);
+	client_free(d);
+	c = client();
+	say(c, "<xknown@b.example>\n");
+	want(c, "25: known", "OK:250 Ok:xknown@b.example:vouch.example.com:%d:%d\n", NOW, NOW + 7 * 86400 + 1);
+	client_free(c);
+}
+
+/* 26: not one of ours */
+static void
+test_clients(void **state)
+{
+	struct buf why = BUF_INIT(100);
+	struct ms_client *c;
+
+	(void) state;
+	for (int i = 0; i < 2; i++) {
+		struct sockaddr_in sin;
+		socklen_t len = sizeof sin;
+		int	fd = sock_inet_listen("127.0.0.1", "0", 5), peer;
+		char	port[10];
+
+		assert_int_equal(getsockname(fd, (struct sockaddr *) &sin, &len), 0);
+		snprintf(port, sizeof port, "%u", ntohs(sin.sin_port));
+		peer = sock_inet_connect("127.0.0.1", port, false);
+		c = client_on(accept(fd, NULL, NULL), peer);
+		close(fd);
+		if (i == 0) {
+			say(c, "<>\n");
+			want(c, "one of ours", "OK:null sender::vouch.example.com:%d:%d\n", NOW, NOW);
+		} else {
+			turn();
+			assert_true(c->closed);
+			want(c, "26", "%s", "");
+			assert_non_null(strstr(buf_str(&logged), "client=127.0.0.1: not in smtpcbd_clients"));
+		}
+		client_free(c);
+		addr_list_free(&smtpcbd_conf.clients);
+		smtpcbd_conf.clients = addr_list_new("192.0.2.0/24", &why);
+	}
+	assert_int_equal(stats_local[STAT_smtpcbd_refused], 1);
+	buf_fini(&why);
+}
+
+/* what clients see of a result; the further fields; the log line */
+static void
+test_shapes(void **state)
+{
+	struct ms_client *c = client();
+
+	(void) state;
+	result("xa@b.example", VERIFY_BOUNCE, "host mx1.b.example[192.0.2.7] said: 550 5.1.1 no (in reply to RCPT TO command)", NOW - 5);
+	smtpcbd_conf.detail = REASON_DETAIL_CODE;
+	say(c, "<xa@b.example>\n");
+	want(c, "code", "FAIL:550 5.1.1:xa@b.example:vouch.example.com:%d:%d\n", NOW - 5, NOW - 5 + 10801);
+	smtpcbd_conf.detail = REASON_DETAIL_FIXED;
+	say(c, "<xa@b.example>\n");
+	want(c, "fixed", "FAIL:Address does not accept mail:xa@b.example:vouch.example.com:%d:%d\n", NOW - 5, NOW - 5 + 10801);
+	smtpcbd_conf.detail = REASON_DETAIL_FULL;
+	smtpcbd_conf.extended = true;
+	say(c, "<XA@B.Example>\n");		/* another mailbox, perhaps */
+	want(c, "case", "%s", "");
+	client_free(c);
+	c = client();
+	say(c, "<xa@B.Example>\n");
+	assert_non_null(strstr(buf_str(&c->out), "FAIL:550 5.1.1 no:xa@b.example:mx1.b.example[192.0.2.7]:1766999995:1767010796:age=5:id="));
+	assert_non_null(strstr(buf_str(&logged), ": client=local, addr=<xa@b.example>, code=FAIL, from=cache, wait=0ms (host mx1"));
+	client_free(c);
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_known, begin, end),
+		cmocka_unit_test_setup_teardown(test_wait, begin, end),
+		cmocka_unit_test_setup_teardown(test_local, begin, end),
+		cmocka_unit_test_setup_teardown(test_alien, begin, end),
+		cmocka_unit_test_setup_teardown(test_eof, begin, end),
+		cmocka_unit_test_setup_teardown(test_limits, begin, end),
+		cmocka_unit_test_setup_teardown(test_together, begin, end),
+		cmocka_unit_test_setup_teardown(test_suspended, begin, end),
+		cmocka_unit_test_setup_teardown(test_busy, begin, end),
+		cmocka_unit_test_setup_teardown(test_unavailable, begin, end),
+		cmocka_unit_test_setup_teardown(test_end, begin, end),
+		cmocka_unit_test_setup_teardown(test_clients, begin, end),
+		cmocka_unit_test_setup_teardown(test_shapes, begin, end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
