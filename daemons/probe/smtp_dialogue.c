@@ -10,7 +10,7 @@
 
 #include <util/mem.h>
 #include <util/msg.h>
-#include <util/utf8.h>
+#include <global/smtp_said.h>
 
 enum dialogue_step { STEP_IDLE, STEP_RSET, STEP_MAIL, STEP_RCPT, STEP_DATA, STEP_RANDOM_RSET, STEP_RANDOM_MAIL, STEP_RANDOM_RCPT };
 
@@ -97,23 +97,20 @@ smtp_dialogue_shown(const struct smtp_dialogue *d)
 	return d->conf->hide_host && d->domain != NULL ? d->domain : d->host;
 }
 
-static void
-smtp_dialogue_cut(struct smtp_dialogue *d, size_t max)
+static struct smtp_said
+smtp_dialogue_said(const struct smtp_dialogue *d)
 {
-	if (d->text.len > max)
-		buf_cut(&d->text, utf8_cut(d->text.data, d->text.len, max));
+	return (struct smtp_said) { .host = smtp_dialogue_shown(d), .port = d->port, .compact = d->conf->compact,
+	    .utf8 = d->conf->utf8, .max = DIALOGUE_TEXT_MAX };
 }
 
 static void
 smtp_dialogue_text_reply(struct smtp_dialogue *d, enum smtp_at at, const struct smtp_reply *r, bool ok)
 {
+	struct smtp_said said = smtp_dialogue_said(d);
+
 	buf_reset(&d->text);
-	if (!ok)
-		buf_addf(&d->text, "host %s %s: ", smtp_dialogue_shown(d), at < SMTP_AT_MAIL ? "refused to talk to me" : "said");
-	smtp_reply_show(r, &d->text, d->conf->compact, d->conf->utf8);
-	smtp_dialogue_cut(d, DIALOGUE_TEXT_MAX - 60);		/* the tail must fit: consumers look for it */
-	if (!ok && at >= SMTP_AT_MAIL)
-		buf_addf(&d->text, " (in reply to %s command)", smtp_at_command(at));
+	smtp_said_reply(&d->text, &said, at, r, ok);
 }
 
 /* smtp_dialogue_tell - the question is answered; last in its caller */
@@ -409,71 +406,32 @@ static void
 smtp_dialogue_text_end(struct smtp_dialogue *d, enum smtp_client_end end, enum smtp_at at, const struct smtp_reply *r,
     const char *why)
 {
-	struct smtp_class *c = &d->answer.class;
-	const char *dsn = "4.4.2";
+	static const struct {
+		const char *rule;
+		enum smtp_cat cat;
+	} rows[] = {
+		[SMTP_END_CONNECT] = { "no-connection", SMTP_CAT_NETWORK }, [SMTP_END_LOST] = { "lost", SMTP_CAT_LOST },
+		[SMTP_END_TIMEOUT] = { "timeout", SMTP_CAT_TIMEOUT }, [SMTP_END_PROTOCOL] = { "not-smtp", SMTP_CAT_PROTOCOL },
+		[SMTP_END_TLS] = { "tls-failed", SMTP_CAT_TLS }, [SMTP_END_NO_TLS] = { "tls-not-offered", SMTP_CAT_TLS },
+		[SMTP_END_LOOP] = { "loop", SMTP_CAT_LOOP }, [SMTP_END_QUIT] = { "quit", 0 },
+	};
+	struct smtp_said said = smtp_dialogue_said(d);
 
-	memset(&d->answer, 0, sizeof d->answer);
-	d->answer.end = end;
-	d->answer.at = at;
-	*c = (struct smtp_class) { .status = VERIFY_DEFER, .then = SMTP_THEN_NEXT };
-	buf_reset(&d->text);
-	switch (end) {
-	case SMTP_END_CONNECT:
-		c->rule = "no-connection";
-		c->cat = SMTP_CAT_NETWORK;
-		dsn = "4.4.1";
-		buf_addf(&d->text, "connect to %s", smtp_dialogue_shown(d));
-		if (d->port != 0)
-			buf_addf(&d->text, ":%u", d->port);
-		buf_addf(&d->text, ": %s", why);
-		break;
-	case SMTP_END_REFUSED:
+	if (end == SMTP_END_REFUSED) {
 		smtp_dialogue_classify(d, at, r);
 		d->answer.asked = false;
 		d->answer.end = end;
 		return;
-	case SMTP_END_LOST:
-		c->rule = "lost";
-		c->cat = SMTP_CAT_LOST;
-		buf_addf(&d->text, "lost connection with %s while %s", smtp_dialogue_shown(d), smtp_at_while(at));
-		break;
-	case SMTP_END_TIMEOUT:
-		c->rule = "timeout";
-		c->cat = SMTP_CAT_TIMEOUT;
-		buf_addf(&d->text, "conversation with %s timed out while %s", smtp_dialogue_shown(d), smtp_at_while(at));
-		break;
-	case SMTP_END_PROTOCOL:
-		c->rule = "not-smtp";
-		c->cat = SMTP_CAT_PROTOCOL;
-		dsn = "4.5.0";
-		buf_addf(&d->text, "Protocol error: host %s said: ", smtp_dialogue_shown(d));
-		if (r != NULL)
-			smtp_reply_show(r, &d->text, d->conf->compact, d->conf->utf8);
-		smtp_dialogue_cut(d, DIALOGUE_TEXT_MAX);
-		break;
-	case SMTP_END_TLS:
-		c->rule = "tls-failed";
-		c->cat = SMTP_CAT_TLS;
-		dsn = "4.7.5";
-		buf_addf(&d->text, "Cannot start TLS with host %s: %s", smtp_dialogue_shown(d), why);
-		break;
-	case SMTP_END_NO_TLS:
-		c->rule = "tls-not-offered";
-		c->cat = SMTP_CAT_TLS;
-		dsn = "4.7.4";
-		buf_addf(&d->text, "TLS is required, but was not offered by host %s", smtp_dialogue_shown(d));
-		break;
-	case SMTP_END_LOOP:
-		c->rule = "loop";
-		c->cat = SMTP_CAT_LOOP;
-		dsn = "4.4.6";
-		buf_addf(&d->text, "mail for %s loops back to myself", d->domain != NULL ? d->domain : d->host);
-		break;
-	case SMTP_END_QUIT:
-		c->rule = "quit";
-		break;
 	}
-	strcpy(d->answer.dsn, dsn);
+	if (end == SMTP_END_LOOP && d->domain != NULL)
+		said.host = d->domain;
+	memset(&d->answer, 0, sizeof d->answer);
+	d->answer.end = end;
+	d->answer.at = at;
+	d->answer.class = (struct smtp_class) { .rule = rows[end].rule, .cat = rows[end].cat, .status = VERIFY_DEFER,
+	    .then = SMTP_THEN_NEXT };
+	buf_reset(&d->text);
+	strcpy(d->answer.dsn, smtp_said_end(&d->text, &said, end, at, r, why));
 }
 
 static void
