@@ -240,6 +240,9 @@ static const struct {
 	[SMTP_AT_DATA] = { "DATA", "DATA", "sending DATA command" },
 	[SMTP_AT_RSET] = { "RSET", "RSET", "sending RSET" },
 	[SMTP_AT_QUIT] = { "QUIT", "QUIT", "sending QUIT command" },
+	[SMTP_AT_XCLIENT] = { "XCLIENT", "XCLIENT", "sending XCLIENT" },
+	[SMTP_AT_BODY] = { "body", "DATA", "sending message body" },
+	[SMTP_AT_END] = { "end", "end of DATA", "waiting for the reply to the end of the message" },
 };
 static_assert(NELEM(smtp_ats) == SMTP_ATS, "each place has a name");
 

@@ -13,8 +13,9 @@
 #include <global/verify_proto.h>
 
 enum smtp_at { SMTP_AT_BANNER, SMTP_AT_EHLO, SMTP_AT_HELO, SMTP_AT_STARTTLS, SMTP_AT_MAIL, SMTP_AT_RCPT, SMTP_AT_DATA,
-	SMTP_AT_RSET, SMTP_AT_QUIT };
-enum { SMTP_ATS = SMTP_AT_QUIT + 1 };
+	SMTP_AT_RSET, SMTP_AT_QUIT,
+	SMTP_AT_XCLIENT, SMTP_AT_BODY, SMTP_AT_END };	/* of those that hand over mail: BODY has no reply, END is that to the final dot */
+enum { SMTP_ATS = SMTP_AT_END + 1 };
 
 /* what kind of answer: for logs, counters and manners */
 #define SMTP_CATS(X) \

@@ -1,20 +1,15 @@
 /* global/smtp_client.c - one session with an SMTP or LMTP server
  * A state is what we wait for; one function enters it. In READY the owner's commands are outstanding in a ring; the
  * timer runs for the oldest one. Callbacks may free the session: `inside` keeps the memory until we are out of them.
+ * What goes out is in smtp_client_out.c.
  */
-#include "smtp_client.h"
+#include "smtp_client_part.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
-#include <ctype.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
-#include <bsd/string.h>
 
 #include <util/mem.h>
 #include <util/msg.h>
@@ -22,11 +17,6 @@
 
 #define CLIENT_READ_SIZE (16u << 10)	/* one read; shared by all sessions */
 #define CLIENT_READS	 4		/* reads in one go, so that a fast server does not starve the others */
-#define CLIENT_OUT_MAX	 (64u << 10)
-
-enum client_state { CLIENT_CONNECT, CLIENT_BANNER, CLIENT_EHLO, CLIENT_HELO, CLIENT_STARTTLS, CLIENT_TLS, CLIENT_READY,
-	CLIENT_QUIT, CLIENT_ENDED };
-enum { CLIENT_STATES = CLIENT_ENDED + 1 };
 
 static const struct client_state_row {
 	const char *name;
@@ -47,35 +37,6 @@ static const struct client_state_row {
 };
 static_assert(NELEM(client_states) == CLIENT_STATES, "each state has a row");
 
-struct smtp_client {
-	struct ev_loop *loop;
-	const struct smtp_client_conf *conf;
-	const struct smtp_client_ops *ops;
-	void	*ctx;
-	char	*name;			/* for SNI */
-	enum client_state state;
-	int	 fd;
-	struct tls *tls;
-	bool	 tls_read_wants_write, tls_write_wants_read;
-	bool	 tls_refused;		/* STARTTLS was tried and refused: go on in clear */
-	bool	 quit_wanted;
-	bool	 freed;			/* by the owner, while inside */
-	unsigned inside;		/* callbacks of ours on the stack */
-	unsigned ext;
-	struct ev_io io;
-	struct ev_timer timer;
-	struct ev_defer early;		/* connect failed at once */
-	int	 connect_errno;
-	struct smtp_reply reply;
-	struct buf out;
-	unsigned head, pending;		/* ring */
-	struct {
-		unsigned char at;
-		int	 timeout_ms;
-	} ring[SMTP_CLIENT_PENDING];
-};
-
-static void smtp_client_io(void *, int, unsigned);
 static void smtp_client_enter(struct smtp_client *, enum client_state);
 
 /* life */
@@ -126,14 +87,16 @@ smtp_client_leave(struct smtp_client *c)
 	return !c->freed;
 }
 
-static void
+void
 smtp_client_end(struct smtp_client *c, enum smtp_client_end end, const struct smtp_reply *reply, const char *why)
 {
 	enum smtp_at at = client_states[c->state].at;
 
 	if (c->state == CLIENT_ENDED)
 		return;
-	if (c->state == CLIENT_READY && c->pending > 0)
+	if (c->state == CLIENT_READY && c->body.source != NULL)
+		at = SMTP_AT_BODY;
+	else if (c->state == CLIENT_READY && c->pending > 0)
 		at = c->ring[c->head].at;
 	if (c->state == CLIENT_QUIT)
 		end = SMTP_END_QUIT;		/* whatever it was: we were leaving */
@@ -149,8 +112,7 @@ smtp_client_timeout(void *ctx)
 	smtp_client_end(ctx, SMTP_END_TIMEOUT, NULL, "timed out");
 }
 
-/* smtp_client_clock - the deadline of what we wait for now */
-static void
+void
 smtp_client_clock(struct smtp_client *c)
 {
 	int	limit = client_states[c->state].limit;
@@ -158,6 +120,8 @@ smtp_client_clock(struct smtp_client *c)
 
 	if (limit >= 0)
 		memcpy(&ms, (const char *) c->conf + limit, sizeof ms);
+	else if (c->state == CLIENT_READY && c->body.source != NULL)
+		ms = c->body.stall_ms;
 	else if (c->state == CLIENT_READY && c->pending > 0)
 		ms = c->ring[c->head].timeout_ms;
 	else {
@@ -165,112 +129,6 @@ smtp_client_clock(struct smtp_client *c)
 		return;
 	}
 	ev_timer_set(c->loop, &c->timer, ms, smtp_client_timeout, c);
-}
-
-/* output */
-
-static void
-smtp_client_watch(struct smtp_client *c)
-{
-	bool	out = c->out.len > 0;
-	unsigned events = EV_READ;
-
-	if (c->state == CLIENT_CONNECT)
-		events = EV_WRITE;
-	else if (c->tls != NULL)
-		events |= (out && !c->tls_write_wants_read) || c->tls_read_wants_write ? EV_WRITE : 0;
-	else if (out)
-		events |= EV_WRITE;
-	ev_io_set(c->loop, &c->io, c->fd, events, smtp_client_io, c);
-}
-
-void
-smtp_client_flush(struct smtp_client *c)
-{
-	size_t	n = 0;
-	ssize_t sent;
-
-	if (c->state == CLIENT_ENDED || c->state == CLIENT_CONNECT || c->state == CLIENT_TLS)
-		return;
-	while (c->out.len > 0) {
-		if (c->tls != NULL) {
-			c->tls_write_wants_read = false;
-			switch (tls_write(c->tls, c->out.data, c->out.len, &n)) {
-			case TLS_DONE:
-				break;
-			case TLS_WANT_READ:
-				c->tls_write_wants_read = true;
-				n = 0;
-				break;
-			case TLS_WANT_WRITE:
-			case TLS_FAILED:		/* reading tells what happened, and what was said before it */
-				n = 0;
-				break;
-			}
-		} else {
-			sent = send(c->fd, c->out.data, c->out.len, MSG_NOSIGNAL);
-			if (sent < 0 && errno == EINTR)
-				continue;
-			if (sent < 0 && errno != EAGAIN) {	/* as above: a 421 may be in the receive buffer */
-				buf_reset(&c->out);
-				break;
-			}
-			n = sent < 0 ? 0 : (size_t) sent;
-		}
-		if (n == 0)
-			break;
-		buf_drop(&c->out, n);
-	}
-	if (c->out.len == 0)
-		buf_shrink(&c->out, 1024);
-	smtp_client_watch(c);
-}
-
-static bool __attribute__((format(printf, 4, 0)))
-smtp_client_sayv(struct smtp_client *c, enum smtp_at at, int64_t timeout_ms, const char *fmt, va_list ap)
-{
-	size_t	from = c->out.len;
-
-	if (c->pending >= SMTP_CLIENT_PENDING || buf_addv(&c->out, fmt, ap) < 0)
-		return false;
-	/* nothing that we quote from elsewhere may become a command of its own */
-	if (memchr(c->out.data + from, '\n', c->out.len - from) != NULL ||
-	    memchr(c->out.data + from, '\r', c->out.len - from) != NULL || buf_add(&c->out, "\r\n", 2) < 0) {
-		buf_cut(&c->out, from);
-		return false;
-	}
-	c->ring[(c->head + c->pending) % SMTP_CLIENT_PENDING].at = (unsigned char) at;
-	c->ring[(c->head + c->pending) % SMTP_CLIENT_PENDING].timeout_ms = timeout_ms > INT32_MAX ? INT32_MAX : (int) timeout_ms;
-	c->pending++;
-	return true;
-}
-
-bool
-smtp_client_say(struct smtp_client *c, enum smtp_at at, int64_t timeout_ms, const char *fmt, ...)
-{
-	va_list ap;
-	bool	ok;
-
-	if (c->state != CLIENT_READY)
-		return false;
-	va_start(ap, fmt);
-	ok = smtp_client_sayv(c, at, timeout_ms, fmt, ap);
-	va_end(ap);
-	if (ok && c->pending == 1)
-		smtp_client_clock(c);
-	return ok;
-}
-
-/* smtp_client_command - one of our own */
-static void __attribute__((format(printf, 3, 4)))
-smtp_client_command(struct smtp_client *c, enum smtp_at at, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	smtp_client_sayv(c, at, 0, fmt, ap);
-	va_end(ap);
-	smtp_client_flush(c);
 }
 
 /* the way to READY */
@@ -283,10 +141,11 @@ smtp_client_enter(struct smtp_client *c, enum client_state next)
 	smtp_client_clock(c);
 }
 
-static void
+void
 smtp_client_hello(struct smtp_client *c)
 {
-	c->ext = 0;
+	c->ext = c->xclient = 0;
+	c->size = 0;
 	smtp_client_enter(c, CLIENT_EHLO);
 	smtp_client_command(c, SMTP_AT_EHLO, "%s %s", c->conf->lmtp ? "LHLO" : "EHLO", c->conf->helo);
 }
@@ -309,6 +168,41 @@ smtp_client_ready(struct smtp_client *c)
 		c->ops->ready(c->ctx);
 }
 
+/* smtp_client_xclient_words - "NAME ADDR ..." */
+static unsigned
+smtp_client_xclient_words(const char *p, size_t len)
+{
+	static const char *const names[] = { "NAME", "ADDR", "PORT", "PROTO", "HELO" };	/* in the order of the bits */
+	const char *end = p + len;
+	unsigned found = 0;
+	size_t	word;
+
+	for (; p < end; p += word) {
+		for (; p < end && *p == ' '; p++)
+			;
+		for (word = 0; p + word < end && p[word] != ' '; word++)
+			;
+		for (size_t i = 0; i < NELEM(names); i++)
+			if (word == strlen(names[i]) && strncasecmp(p, names[i], word) == 0)
+				found |= 1u << i;
+	}
+	return found;
+}
+
+/* smtp_client_size_value - "12345", followed by anything; 0: no number, or too large to matter */
+static uint64_t
+smtp_client_size_value(const char *p, size_t len)
+{
+	uint64_t v = 0;
+
+	for (; len > 0 && *p >= '0' && *p <= '9'; p++, len--) {
+		if (v > UINT64_MAX / 10 - 1)
+			return 0;
+		v = v * 10 + (unsigned) (*p - '0');
+	}
+	return v;
+}
+
 /* smtp_client_extensions - from the lines of the EHLO reply but the first */
 static void
 smtp_client_extensions(struct smtp_client *c)
@@ -319,6 +213,7 @@ smtp_client_extensions(struct smtp_client *c)
 	} words[] = {
 		{ "PIPELINING", SMTP_EXT_PIPELINING }, { "STARTTLS", SMTP_EXT_STARTTLS }, { "SMTPUTF8", SMTP_EXT_SMTPUTF8 },
 		{ "8BITMIME", SMTP_EXT_8BITMIME }, { "SIZE", SMTP_EXT_SIZE }, { "DSN", SMTP_EXT_DSN },
+		{ "XCLIENT", SMTP_EXT_XCLIENT },
 	};
 	const char *line;
 	size_t	len, word;
@@ -327,9 +222,14 @@ smtp_client_extensions(struct smtp_client *c)
 	for (unsigned i = 1; (line = smtp_reply_line(&c->reply, i, &len)) != NULL; i++)
 		for (size_t k = 0; k < NELEM(words); k++) {
 			word = strlen(words[k].word);
-			if (len >= word && strncasecmp(line, words[k].word, word) == 0 &&
-			    (len == word || line[word] == ' ' || line[word] == '='))
-				c->ext |= words[k].ext;
+			if (len < word || strncasecmp(line, words[k].word, word) != 0 ||
+			    (len > word && line[word] != ' ' && line[word] != '='))
+				continue;
+			c->ext |= words[k].ext;
+			if (words[k].ext == SMTP_EXT_SIZE && len > word)
+				c->size = smtp_client_size_value(line + word + 1, len - word - 1);
+			else if (words[k].ext == SMTP_EXT_XCLIENT && len > word)
+				c->xclient = smtp_client_xclient_words(line + word + 1, len - word - 1);
 		}
 }
 
@@ -390,7 +290,7 @@ smtp_client_reply(struct smtp_client *c, bool more)
 	enum smtp_at at = c->pending > 0 ? c->ring[c->head].at : SMTP_AT_BANNER;
 	bool	ok = c->reply.code / 100 == 2;
 
-	if (c->pending > 0) {
+	if (c->pending > 0 && --c->ring[c->head].replies == 0) {
 		c->head = (c->head + 1) % SMTP_CLIENT_PENDING;
 		c->pending--;
 	}
@@ -550,7 +450,7 @@ smtp_client_connected(struct smtp_client *c)
 	smtp_client_watch(c);
 }
 
-static void
+void
 smtp_client_io(void *ctx, int fd, unsigned events)
 {
 	struct smtp_client *c = ctx;
@@ -576,53 +476,6 @@ smtp_client_early(void *ctx)
 	struct smtp_client *c = ctx;
 
 	smtp_client_end(c, SMTP_END_CONNECT, NULL, strerror(c->connect_errno));
-}
-
-static int
-smtp_client_sockaddr(struct sockaddr_storage *ss, const struct mx_addr *a, unsigned port, socklen_t *len_r)
-{
-	struct sockaddr_in *sin = (struct sockaddr_in *) ss;
-	struct sockaddr_in6 *sin6 = (struct sockaddr_in6 *) ss;
-
-	memset(ss, 0, sizeof *ss);
-	if (a->ipv6) {
-		sin6->sin6_family = AF_INET6;
-		sin6->sin6_addr = a->aaaa;
-		sin6->sin6_port = htons((uint16_t) port);
-		*len_r = sizeof *sin6;
-		return AF_INET6;
-	}
-	sin->sin_family = AF_INET;
-	sin->sin_addr = a->a;
-	sin->sin_port = htons((uint16_t) port);
-	*len_r = sizeof *sin;
-	return AF_INET;
-}
-
-static int
-smtp_client_connect(const struct smtp_client_conf *conf, const struct smtp_client_to *to)
-{
-	const struct mx_addr *local;
-	struct sockaddr_storage ss;
-	int	fd, on = 1;
-	socklen_t len;
-
-	if (to->path != NULL)
-		return sock_unix_connect(to->path, true);
-	local = to->addr->ipv6 ? conf->bind6 : conf->bind4;
-	if ((fd = socket(to->addr->ipv6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) < 0)
-		return -1;
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);	/* groups of commands are one write anyway */
-	if (local != NULL) {
-		setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-		smtp_client_sockaddr(&ss, local, 0, &len);
-		if (bind(fd, (struct sockaddr *) &ss, len) < 0)
-			msg_warn("cannot bind to the source address: %s", strerror(errno));
-	}
-	smtp_client_sockaddr(&ss, to->addr, to->port, &len);
-	if (connect(fd, (struct sockaddr *) &ss, len) < 0 && errno != EINPROGRESS)
-		sock_close(&fd);
-	return fd;
 }
 
 struct smtp_client *
@@ -688,4 +541,23 @@ const char *
 smtp_client_tls(const struct smtp_client *c)
 {
 	return c->tls != NULL && c->state != CLIENT_TLS ? tls_version(c->tls) : NULL;
+}
+
+unsigned
+smtp_client_xclient(const struct smtp_client *c)
+{
+	return c->xclient;
+}
+
+uint64_t
+smtp_client_size(const struct smtp_client *c)
+{
+	return c->size;
+}
+
+void
+smtp_client_own(struct smtp_client *c, const struct smtp_client_ops *ops, void *ctx)
+{
+	c->ops = ops;
+	c->ctx = ctx;
 }

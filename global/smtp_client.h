@@ -12,6 +12,7 @@
 
 #include <util/evloop.h>
 #include <util/tls.h>
+#include <global/body_wire.h>
 #include <global/mx.h>
 #include <global/smtp_class.h>
 #include <global/smtp_reply.h>
@@ -22,8 +23,10 @@ enum smtp_tls_level { SMTP_TLS_NONE, SMTP_TLS_MAY, SMTP_TLS_ENCRYPT };
 
 enum {	/* what EHLO offered */
 	SMTP_EXT_PIPELINING = 1, SMTP_EXT_STARTTLS = 2, SMTP_EXT_SMTPUTF8 = 4, SMTP_EXT_8BITMIME = 8, SMTP_EXT_SIZE = 16,
-	SMTP_EXT_DSN = 32, SMTP_EXT_ESMTP = 64	/* EHLO was accepted */
+	SMTP_EXT_DSN = 32, SMTP_EXT_ESMTP = 64,	/* EHLO was accepted */
+	SMTP_EXT_XCLIENT = 128
 };
+enum { SMTP_XCLIENT_NAME = 1, SMTP_XCLIENT_ADDR = 2, SMTP_XCLIENT_PORT = 4, SMTP_XCLIENT_PROTO = 8, SMTP_XCLIENT_HELO = 16 };
 
 struct smtp_client_conf {		/* borrowed for the life of the session */
 	const char *helo;
@@ -75,12 +78,26 @@ void	smtp_client_free(struct smtp_client **);
 bool	smtp_client_say(struct smtp_client *, enum smtp_at, int64_t timeout_ms, const char *fmt, ...)
 	    __attribute__((format(printf, 4, 5)));
 void	smtp_client_flush(struct smtp_client *);
+/* smtp_client_send_body - after the 354, no reply outstanding: send what the source gives, doubling first dots, and the
+ * final dot; then as after a command, SMTP_AT_END, that has `replies` replies. A reply before the final dot ends the
+ * session, and so does a source that fails (SMTP_END_LOST): the server gets no final dot then
+ * source    borrowed until the replies are there, or the session ends; read in callbacks and in this call
+ * stall_ms  longest time without any byte going out
+ * end_ms    from the final dot to the reply, and from one reply to the next */
+void	smtp_client_send_body(struct smtp_client *, const struct body_source *, unsigned replies, int64_t stall_ms,
+		    int64_t end_ms);
+/* smtp_client_hello - say EHLO again, as after XCLIENT; no reply outstanding; `ready` is called when it was accepted */
+void	smtp_client_hello(struct smtp_client *);
+/* smtp_client_own - from now on another owner's callbacks are called */
+void	smtp_client_own(struct smtp_client *, const struct smtp_client_ops *, void *ctx);
 /* smtp_client_quit - say QUIT when all replies are there, wait for the answer quit_ms at most; ended is called then
  * (never before this returns) */
 void	smtp_client_quit(struct smtp_client *);
 /* smtp_client_expire - as if the deadline of what is going on had come */
 void	smtp_client_expire(struct smtp_client *);
 unsigned smtp_client_ext(const struct smtp_client *);
+unsigned smtp_client_xclient(const struct smtp_client *);	/* attributes that may be sent */
+uint64_t smtp_client_size(const struct smtp_client *);	/* largest message, of the SIZE extension; 0: not announced */
 unsigned smtp_client_pending(const struct smtp_client *);	/* commands without reply */
 const char *smtp_client_tls(const struct smtp_client *);	/* "TLSv1.3", or NULL in clear */
 

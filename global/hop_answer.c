@@ -1,0 +1,64 @@
+/* global/hop_answer.c - what the next hop says, as it is passed on */
+#include "hop_answer.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <bsd/string.h>
+
+#include <util/mem.h>
+#include <util/utf8.h>
+
+void
+hop_answer_clear(struct hop_answer *a)
+{
+	mem_free(&a->text);
+	a->verdict = HOP_NONE;
+}
+
+void
+hop_answer_set(struct hop_answer *a, enum hop_verdict v, const char *dsn, const char *text)
+{
+	static const char class[] = { '4', '2', '4', '5' };
+	size_t	n = strlen(text);
+
+	hop_answer_clear(a);
+	a->verdict = v;
+	strlcpy(a->dsn, dsn, sizeof a->dsn);
+	a->dsn[0] = class[v];		/* a greeting of 5yz is no reason to give up, for one */
+	a->text = mem_strndup(text, n > HOP_ANSWER_TEXT_MAX ? utf8_cut(text, n, HOP_ANSWER_TEXT_MAX) : n);
+}
+
+void
+hop_answer_say(struct hop_answer *a, enum hop_verdict v, const char *dsn, const char *fmt, ...)
+{
+	char	text[HOP_ANSWER_TEXT_MAX + 1];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	hop_answer_set(a, v, dsn, text);
+}
+
+void
+hop_answer_reply(struct hop_answer *a, const struct smtp_said *said, enum smtp_at at, const struct smtp_reply *r, unsigned good)
+{
+	enum hop_verdict v = r->code / 100 == good ? HOP_OK : r->code / 100 == 5 ? HOP_HARD : HOP_SOFT;
+	struct buf text = BUF_INIT(4 * SMTP_REPLY_TEXT_MAX);
+	char	dsn[12];
+	const char *p;
+
+	smtp_said_reply(&text, said, at, r, v == HOP_OK);
+	smtp_reply_dsn(r, dsn, sizeof dsn);
+	p = buf_str(&text);
+	if (v == HOP_OK) {
+		p += strspn(p, "0123456789");
+		p += strspn(p, " -");
+		if (r->dsn[0] != 0 && strncmp(p, r->dsn, strlen(r->dsn)) == 0)
+			p += strlen(r->dsn);
+		p += strspn(p, " ");
+	}
+	hop_answer_set(a, v, dsn, p);
+	buf_fini(&text);
+}

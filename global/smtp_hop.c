@@ -1,0 +1,419 @@
+/* global/smtp_hop.c - sessions with one next hop
+ * A session is lent, or it is in one of two lists: kept ones, the last used first, and those that are on their way
+ * out. In the lists its callbacks are ours.
+ */
+#include "smtp_hop.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <bsd/string.h>
+#include <bsd/sys/queue.h>
+
+#include <util/mem.h>
+#include <util/msg.h>
+#include <global/smtp_said.h>
+
+#define HOP_RSET_MS	10000		/* longest wait for the reply to RSET, of a session that nobody waits for */
+#define HOP_TRIES	8		/* addresses of a name that one call tries */
+#define HOP_LEAVING_MAX	1000		/* sessions that wait for the reply to QUIT; more are closed without it */
+
+struct hop_session {
+	struct smtp_hop_session pub;	/* first: a session that is given back is one of ours */
+	struct smtp_hop *hop;
+	TAILQ_ENTRY(hop_session) link;
+	struct ev_timer idle;
+	bool	 kept, leaving;		/* which list it is in */
+	bool	 rinsing;		/* leaving, unless its RSET is accepted */
+};
+TAILQ_HEAD(hop_sessions, hop_session);
+
+struct smtp_hop_call {
+	struct smtp_hop *hop;
+	const struct smtp_hop_ops *ops;
+	void	*ctx;
+	struct ev_defer later;
+	struct mx_lookup *lookup;
+	struct mx_list *list;		/* of a name */
+	size_t	 next;
+	struct hop_session *session;	/* being opened, or the kept one that is to be handed out */
+	struct buf text;		/* why the last address was of no use */
+	char	 dsn[12];
+};
+
+struct smtp_hop {
+	struct ev_loop *loop;
+	const struct smtp_hop_conf *conf;
+	struct dns *dns;
+	struct mx_conf mx;
+	bool	 numeric;
+	struct mx_addr addr;		/* numeric */
+	struct hop_sessions kept, leaving;
+	unsigned kept_n, leaving_n;
+	uint64_t opened, reused, failed;
+};
+
+static void smtp_hop_try(struct smtp_hop_call *);
+static void smtp_hop_start(struct smtp_hop_call *);
+
+bool
+smtp_hop_is_name(const struct nexthop *to)
+{
+	struct mx_addr a;
+
+	return !to->is_unix && !mx_addr_parse(to->host, &a) && strcasecmp(to->host, "localhost") != 0;
+}
+
+struct smtp_hop *
+smtp_hop_new(struct ev_loop *loop, const struct smtp_hop_conf *conf, struct dns *dns)
+{
+	struct smtp_hop *h = mem_alloc(sizeof *h);
+
+	h->loop = loop;
+	h->conf = conf;
+	h->dns = dns;
+	h->mx = (struct mx_conf) { .ipv4 = conf->ipv4, .ipv6 = conf->ipv6, .address_limit = HOP_TRIES, .balance = true,
+	    .defer_no_address = true };
+	if (!conf->to.is_unix && !smtp_hop_is_name(&conf->to)) {
+		h->numeric = true;
+		if (!mx_addr_parse(conf->to.host, &h->addr))	/* RFC 6761 6.3: localhost is the loopback address, whatever the DNS says */
+			mx_addr_parse(conf->ipv4 ? "127.0.0.1" : "::1", &h->addr);
+	}
+	TAILQ_INIT(&h->kept);
+	TAILQ_INIT(&h->leaving);
+	return h;
+}
+
+/* sessions in the lists */
+
+static void
+smtp_hop_drop(struct hop_session *s)
+{
+	struct smtp_hop *h = s->hop;
+
+	if (s->kept) {
+		TAILQ_REMOVE(&h->kept, s, link);
+		h->kept_n--;
+	} else if (s->leaving) {
+		TAILQ_REMOVE(&h->leaving, s, link);
+		h->leaving_n--;
+	}
+	ev_timer_cancel(h->loop, &s->idle);
+	smtp_client_free(&s->pub.client);
+	mem_free(&s);
+}
+
+void
+smtp_hop_free(struct smtp_hop **hp)
+{
+	struct hop_session *s;
+
+	if (*hp == NULL)
+		return;
+	while ((s = TAILQ_FIRST(&(*hp)->kept)) != NULL)
+		smtp_hop_drop(s);
+	while ((s = TAILQ_FIRST(&(*hp)->leaving)) != NULL)
+		smtp_hop_drop(s);
+	mem_free(hp);
+}
+
+static void smtp_hop_keep(struct hop_session *);
+static void smtp_hop_leave(struct hop_session *);
+
+static void
+smtp_hop_list_ready(void *ctx)
+{
+	(void) ctx;
+}
+
+/* smtp_hop_list_reply - the only thing that is said in the lists, but for QUIT, is RSET */
+static void
+smtp_hop_list_reply(void *ctx, enum smtp_at at, const struct smtp_reply *r)
+{
+	struct hop_session *s = ctx;
+
+	(void) at;
+	if (!s->rinsing || smtp_client_pending(s->pub.client) > 0)
+		return;
+	s->rinsing = false;
+	if (r->code / 100 == 2) {
+		TAILQ_REMOVE(&s->hop->leaving, s, link);
+		s->hop->leaving_n--;
+		s->leaving = false;
+		smtp_hop_keep(s);
+	} else
+		smtp_client_quit(s->pub.client);
+}
+
+static void
+smtp_hop_list_ended(void *ctx, enum smtp_client_end end, enum smtp_at at, const struct smtp_reply *r, const char *why)
+{
+	(void) end;
+	(void) at;
+	(void) r;
+	(void) why;
+	smtp_hop_drop(ctx);
+}
+
+static const struct smtp_client_ops smtp_hop_list_ops = { smtp_hop_list_ready, smtp_hop_list_reply, smtp_hop_list_ended };
+
+static void
+smtp_hop_idle(void *ctx)
+{
+	struct hop_session *s = ctx;
+
+	TAILQ_REMOVE(&s->hop->kept, s, link);
+	s->hop->kept_n--;
+	s->kept = false;
+	smtp_hop_leave(s);
+}
+
+/* smtp_hop_keep - for the next message, when there is room for it */
+static void
+smtp_hop_keep(struct hop_session *s)
+{
+	struct smtp_hop *h = s->hop;
+
+	if (h->kept_n >= h->conf->idle_max || s->pub.used >= h->conf->uses) {
+		smtp_hop_leave(s);
+		return;
+	}
+	TAILQ_INSERT_HEAD(&h->kept, s, link);
+	h->kept_n++;
+	s->kept = true;
+	ev_timer_set(h->loop, &s->idle, h->conf->idle_ms, smtp_hop_idle, s);
+}
+
+static void
+smtp_hop_leave(struct hop_session *s)
+{
+	struct smtp_hop *h = s->hop;
+
+	if (h->leaving_n >= HOP_LEAVING_MAX) {
+		smtp_hop_drop(s);
+		return;
+	}
+	TAILQ_INSERT_TAIL(&h->leaving, s, link);
+	h->leaving_n++;
+	s->leaving = true;
+	smtp_client_quit(s->pub.client);
+}
+
+void
+smtp_hop_give(struct smtp_hop *h, struct smtp_hop_session **sp, enum smtp_hop_how how)
+{
+	struct hop_session *s = (struct hop_session *) *sp;
+
+	*sp = NULL;
+	s->pub.used++;
+	smtp_client_own(s->pub.client, &smtp_hop_list_ops, s);
+	switch (how) {
+	case SMTP_HOP_KEEP:
+		smtp_hop_keep(s);
+		return;
+	case SMTP_HOP_RESET:
+		if (h->kept_n < h->conf->idle_max && s->pub.used < h->conf->uses && h->leaving_n < HOP_LEAVING_MAX &&
+		    smtp_client_say(s->pub.client, SMTP_AT_RSET, HOP_RSET_MS, "RSET")) {
+			smtp_client_flush(s->pub.client);
+			TAILQ_INSERT_TAIL(&h->leaving, s, link);
+			h->leaving_n++;
+			s->leaving = s->rinsing = true;
+			return;
+		}
+		smtp_hop_leave(s);
+		return;
+	case SMTP_HOP_QUIT:
+		smtp_hop_leave(s);
+		return;
+	case SMTP_HOP_DROP:
+		smtp_hop_drop(s);
+		return;
+	}
+}
+
+/* calls */
+
+static void
+smtp_hop_call_free(struct smtp_hop_call *c)
+{
+	ev_defer_cancel(c->hop->loop, &c->later);
+	mx_cancel(&c->lookup);
+	mx_list_free(&c->list);
+	buf_fini(&c->text);
+	mem_free(&c);
+}
+
+void
+smtp_hop_cancel(struct smtp_hop_call **cp)
+{
+	if (*cp == NULL)
+		return;
+	if ((*cp)->session != NULL)
+		smtp_hop_drop((*cp)->session);
+	smtp_hop_call_free(*cp);
+	*cp = NULL;
+}
+
+static void
+smtp_hop_got(void *ctx)
+{
+	struct smtp_hop_call *c = ctx;
+	struct hop_session *s = c->session;
+	const struct smtp_hop_ops *ops = c->ops;
+	void   *owner = c->ctx;
+
+	smtp_hop_call_free(c);
+	ops->got(owner, &s->pub);
+}
+
+static void
+smtp_hop_failed(void *ctx)
+{
+	struct smtp_hop_call *c = ctx;
+	const struct smtp_hop_ops *ops = c->ops;
+	struct buf text = c->text;
+	char	dsn[sizeof c->dsn];
+	void   *owner = c->ctx;
+
+	c->hop->failed++;
+	memcpy(dsn, c->dsn, sizeof dsn);
+	buf_init(&c->text, 1);
+	smtp_hop_call_free(c);
+	ops->failed(owner, dsn, buf_str(&text));
+	buf_fini(&text);
+}
+
+static void
+smtp_hop_open_ready(void *ctx)
+{
+	smtp_hop_got(ctx);
+}
+
+static void
+smtp_hop_open_reply(void *ctx, enum smtp_at at, const struct smtp_reply *r)
+{
+	(void) ctx;
+	(void) at;
+	(void) r;
+}
+
+/* smtp_hop_open_ended - this address is of no use: no mail is at stake yet, so whatever it was, the next may do */
+static void
+smtp_hop_open_ended(void *ctx, enum smtp_client_end end, enum smtp_at at, const struct smtp_reply *r, const char *why)
+{
+	struct smtp_hop_call *c = ctx;
+	struct smtp_said said = { .host = c->session->pub.host, .port = c->session->pub.port, .compact = true, .max = 500 };
+	bool	was_kept;
+
+	buf_reset(&c->text);
+	strlcpy(c->dsn, smtp_said_end(&c->text, &said, end, at, r, why), sizeof c->dsn);
+	if (r != NULL && end == SMTP_END_REFUSED)
+		smtp_reply_dsn(r, c->dsn, sizeof c->dsn);
+	was_kept = c->session->pub.used > 0;
+	smtp_hop_drop(c->session);
+	c->session = NULL;
+	ev_defer_cancel(c->hop->loop, &c->later);
+	if (was_kept)
+		smtp_hop_start(c);
+	else
+		smtp_hop_try(c);
+}
+
+static const struct smtp_client_ops smtp_hop_open_ops = { smtp_hop_open_ready, smtp_hop_open_reply, smtp_hop_open_ended };
+
+/* smtp_hop_open - a session with this address, or with the UNIX socket */
+static void
+smtp_hop_open(struct smtp_hop_call *c, const struct mx_addr *addr)
+{
+	const struct smtp_hop_conf *conf = c->hop->conf;
+	struct smtp_client_to to = { .addr = addr, .port = conf->to.port, .path = conf->to.is_unix ? conf->to.host : NULL,
+	    .name = addr != NULL && smtp_hop_is_name(&conf->to) ? conf->to.host : NULL };
+	struct hop_session *s = mem_alloc(sizeof *s);
+	char	text[INET6_ADDRSTRLEN];
+
+	c->hop->opened++;
+	s->hop = c->hop;
+	s->pub.port = addr != NULL ? to.port : 0;
+	if (addr != NULL)
+		snprintf(s->pub.host, sizeof s->pub.host, "%.200s[%s]", conf->to.host, mx_addr_text(addr, text, sizeof text));
+	else
+		snprintf(s->pub.host, sizeof s->pub.host, "%.250s", conf->to.host);
+	c->session = s;
+	s->pub.client = smtp_client_open(c->hop->loop, &conf->client, &to, &smtp_hop_open_ops, c);
+}
+
+/* smtp_hop_try - the next address; failed when there is none */
+static void
+smtp_hop_try(struct smtp_hop_call *c)
+{
+	size_t	n = c->list != NULL ? c->list->n : 1;
+
+	if (c->next >= n || c->next >= HOP_TRIES) {
+		ev_defer_set(c->hop->loop, &c->later, smtp_hop_failed, c);
+		return;
+	}
+	c->next++;
+	if (c->list != NULL)
+		smtp_hop_open(c, &c->list->host[c->next - 1].addr);
+	else
+		smtp_hop_open(c, c->hop->numeric ? &c->hop->addr : NULL);
+}
+
+static void
+smtp_hop_found(void *ctx, const struct mx_answer *a)
+{
+	struct smtp_hop_call *c = ctx;
+
+	c->lookup = NULL;
+	c->list = a->list;
+	if (a->list == NULL) {
+		c->next = HOP_TRIES;
+		strlcpy(c->dsn, a->dsn, sizeof c->dsn);
+		buf_adds(&c->text, a->text);
+	}
+	smtp_hop_try(c);
+}
+
+/* smtp_hop_start - open a session: the addresses first */
+static void
+smtp_hop_start(struct smtp_hop_call *c)
+{
+	struct smtp_hop *h = c->hop;
+	const struct mx_want want = { .domain = h->conf->to.host, .direct = true, .own_route = true };
+
+	if (h->numeric || h->conf->to.is_unix)
+		smtp_hop_try(c);
+	else
+		c->lookup = mx_lookup(h->dns, &h->mx, &want, smtp_hop_found, c);
+}
+
+struct smtp_hop_call *
+smtp_hop_take(struct smtp_hop *h, bool fresh, const struct smtp_hop_ops *ops, void *ctx)
+{
+	struct smtp_hop_call *c = mem_alloc(sizeof *c);
+	struct hop_session *s = fresh ? NULL : TAILQ_FIRST(&h->kept);
+
+	c->hop = h;
+	c->ops = ops;
+	c->ctx = ctx;
+	buf_init(&c->text, 4 * SMTP_REPLY_TEXT_MAX);
+	if (s != NULL) {
+		TAILQ_REMOVE(&h->kept, s, link);
+		h->kept_n--;
+		s->kept = false;
+		ev_timer_cancel(h->loop, &s->idle);
+		h->reused++;
+		c->session = s;
+		smtp_client_own(s->pub.client, &smtp_hop_open_ops, c);	/* it may end before it is handed out */
+		ev_defer_set(h->loop, &c->later, smtp_hop_got, c);
+	} else
+		smtp_hop_start(c);
+	return c;
+}
+
+void
+smtp_hop_stat(const struct smtp_hop *h, struct smtp_hop_stat *s)
+{
+	*s = (struct smtp_hop_stat) { .opened = h->opened, .reused = h->reused, .failed = h->failed, .idle = h->kept_n };
+}
