@@ -35,6 +35,11 @@ struct ms_client {
 	int	fd;
 	bool	held, partial, broken;
 	bool	last;			/* closed when its output is gone */
+	bool	slowly;			/* and after it has been listened to for a while */
+	bool	over;			/* that is now: the daemon knows it no more */
+	int64_t	limit_ms;		/* for the timer below */
+	struct tls *tls;		/* NULL: in clear */
+	struct tls_ctx *tls_ctx;	/* set until the handshake is done */
 	bool	eof;			/* nothing more will come */
 	int64_t active_ms;		/* last time bytes came or went */
 	void   *ctx;
@@ -150,7 +155,10 @@ ms_drain_tick(void *ctx)
 	(void) ctx;
 	/* Postfix's clients give up a connection after ipc_idle unused and open the next when they need it */
 	TAILQ_FOREACH_SAFE(c, &ms.clients, link, next)
-		if (!c->held && !c->partial && c->out.len == 0 && (late || now - c->active_ms >= idle))
+		if (ms.ops->dismiss != NULL) {
+			if (!c->last)
+				ms.ops->dismiss(c, c->ctx, late);
+		} else if (!c->held && !c->partial && c->out.len == 0 && (late || now - c->active_ms >= idle))
 			ms_client_close(c);
 	if (now >= ms.drain_end_ms + MS_DRAIN_GRACE_MS)
 		ms_leave();
@@ -198,13 +206,15 @@ ms_status_eof(void *ctx, int fd, unsigned events)
 static void
 ms_client_close(struct ms_client *c)
 {
-	ms.ops->closed(c, c->ctx);
+	if (!c->over)
+		ms.ops->closed(c, c->ctx);
 	TAILQ_REMOVE(&ms.clients, c, link);
 	ms.clients_n--;
 	ms.served++;
 	ev_io_cancel(ms.loop, &c->io);
 	ev_timer_cancel(ms.loop, &c->timer);
 	ev_defer_cancel(ms.loop, &c->resume);
+	tls_free(&c->tls);
 	sock_close(&c->fd);
 	buf_fini(&c->in);
 	buf_fini(&c->out);
@@ -216,21 +226,46 @@ ms_client_close(struct ms_client *c)
 }
 
 static void ms_client_io(void *, int, unsigned);
+static void ms_client_more(void *);
 
 static void
 ms_client_timeout(void *ctx)
 {
 	struct ms_client *c = ctx;
 
-	msg_warn("timeout on %s socket while %s", ms.ops->name,
-	    c->out.len > 0 ? "writing a reply" : "reading a request");
+	if (!c->over)
+		msg_warn("timeout on %s socket while %s", ms.ops->name,
+		    c->out.len > 0 ? "writing a reply" : "reading a request");
 	ms_client_close(c);
+}
+
+static void ms_handshake(struct ms_client *);
+
+/* ms_client_end - all was said */
+static void
+ms_client_end(struct ms_client *c)
+{
+	if (c->broken || !c->slowly || c->eof || shutdown(c->fd, SHUT_WR) < 0) {
+		ms_client_close(c);
+		return;
+	}
+	c->over = true;
+	ms.ops->closed(c, c->ctx);
+	c->ctx = NULL;
+	buf_fini(&c->in);
+	ev_defer_cancel(ms.loop, &c->resume);
+	ev_io_set(ms.loop, &c->io, c->fd, EV_READ, ms_client_io, c);
+	ev_timer_set(ms.loop, &c->timer, MS_LINGER_MS, ms_client_timeout, c);
 }
 
 /* ms_client_watch - descriptors and time limit as the state of the client wants them */
 static void
 ms_client_watch(struct ms_client *c)
 {
+	if (c->tls_ctx != NULL && c->out.len == 0 && !c->last) {
+		ms_handshake(c);
+		return;
+	}
 	if (c->out.len > 0 || c->last)
 		ev_io_set(ms.loop, &c->io, c->fd, EV_WRITE, ms_client_io, c);	/* first the replies, then more requests */
 	else if (c->eof || (c->held && c->in.len > 0))
@@ -238,9 +273,52 @@ ms_client_watch(struct ms_client *c)
 	else
 		ev_io_set(ms.loop, &c->io, c->fd, EV_READ, ms_client_io, c);
 	if (c->out.len > 0 || (c->partial && !c->held))
-		ev_timer_set(ms.loop, &c->timer, ms.params->ipc_timeout, ms_client_timeout, c);
+		ev_timer_set(ms.loop, &c->timer, c->limit_ms, ms_client_timeout, c);
 	else
 		ev_timer_cancel(ms.loop, &c->timer);
+}
+
+/* ms_write, ms_read - as send and recv, through TLS where there is some */
+
+static ssize_t
+ms_tls_result(enum tls_result r, size_t n)
+{
+	switch (r) {
+	case TLS_DONE:
+		return (ssize_t) n;
+	case TLS_WANT_READ:
+	case TLS_WANT_WRITE:
+		errno = EAGAIN;
+		return -1;
+	case TLS_FAILED:
+		break;
+	}
+	errno = ECONNRESET;
+	return -1;
+}
+
+static ssize_t
+ms_write(struct ms_client *c, const void *data, size_t n)
+{
+	size_t	done;
+	enum tls_result r;
+
+	if (c->tls == NULL)
+		return send(c->fd, data, n, MSG_NOSIGNAL);
+	r = tls_write(c->tls, data, n, &done);
+	return ms_tls_result(r, done);
+}
+
+static ssize_t
+ms_read(struct ms_client *c, void *data, size_t n)
+{
+	size_t	done;
+	enum tls_result r;
+
+	if (c->tls == NULL)
+		return recv(c->fd, data, n, 0);
+	r = tls_read(c->tls, data, n, &done);
+	return ms_tls_result(r, done);
 }
 
 static void
@@ -249,7 +327,7 @@ ms_client_flush(struct ms_client *c)
 	ssize_t n;
 
 	while (c->out.len > 0) {
-		n = send(c->fd, c->out.data, c->out.len, MSG_NOSIGNAL);
+		n = ms_write(c, c->out.data, c->out.len);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0) {
@@ -268,7 +346,7 @@ ms_send(struct ms_client *c, const void *data, size_t n)
 
 	if (c->broken)
 		return;
-	if (c->out.len == 0 && (done = send(c->fd, data, n, MSG_NOSIGNAL)) < 0) {
+	if (c->out.len == 0 && (done = ms_write(c, data, n)) < 0) {
 		c->broken = errno != EAGAIN && errno != EINTR;
 		done = 0;
 	}
@@ -285,7 +363,7 @@ ms_client_eof(struct ms_client *c)
 	else
 		c->last = true;
 	if (c->broken || (c->last && c->out.len == 0))
-		ms_client_close(c);
+		ms_client_end(c);
 	else
 		ms_client_watch(c);
 }
@@ -328,7 +406,7 @@ ms_client_resume(void *ctx)
 	struct buf in = c->in;
 
 	if (c->broken || (c->last && c->out.len == 0)) {
-		ms_client_close(c);
+		ms_client_end(c);
 		return;
 	}
 	if (in.len == 0 && c->eof && !c->last) {
@@ -342,6 +420,95 @@ ms_client_resume(void *ctx)
 	buf_init(&c->in, MS_READ_SIZE);
 	ms_client_input(c, in.data, in.len);
 	buf_fini(&in);
+}
+
+/* ms_client_more - after bytes of TLS there may be more of them */
+static void
+ms_client_more(void *ctx)
+{
+	struct ms_client *c = ctx;
+
+	if (!c->held && c->out.len == 0)
+		ms_client_io(c, c->fd, EV_READ);
+}
+
+/* TLS */
+
+static void
+ms_handshake_io(void *ctx, int fd, unsigned events)
+{
+	(void) fd;
+	(void) events;
+	ms_handshake(ctx);
+}
+
+static void
+ms_handshake(struct ms_client *c)
+{
+	if (c->tls == NULL)
+		c->tls = tls_server_new(c->tls_ctx, c->fd);
+	switch (tls_handshake(c->tls)) {
+	case TLS_WANT_READ:
+		ev_io_set(ms.loop, &c->io, c->fd, EV_READ, ms_handshake_io, c);
+		return;
+	case TLS_WANT_WRITE:
+		ev_io_set(ms.loop, &c->io, c->fd, EV_WRITE, ms_handshake_io, c);
+		return;
+	case TLS_DONE:
+		c->tls_ctx = NULL;
+		ev_io_cancel(ms.loop, &c->io);
+		ms.ops->secured(c, c->ctx, c->tls);
+		break;
+	case TLS_FAILED:
+		msg_info("%s: TLS handshake: %s", ms.ops->name, tls_why(c->tls));
+		c->tls_ctx = NULL;
+		ev_io_cancel(ms.loop, &c->io);
+		ms.ops->secured(c, c->ctx, NULL);
+		break;
+	}
+	if (c->broken)
+		ms_client_close(c);
+	else if (!c->held || c->last)
+		ms_client_watch(c);
+}
+
+void
+ms_starttls(struct ms_client *c, struct tls_ctx *ctx)
+{
+	c->held = true;
+	c->tls_ctx = ctx;
+	buf_reset(&c->in);
+}
+
+void
+ms_hold(struct ms_client *c)
+{
+	c->held = true;
+}
+
+void
+ms_limit(struct ms_client *c, int64_t limit_ms)
+{
+	c->limit_ms = limit_ms;
+}
+
+ssize_t
+ms_peek(struct ms_client *c, void *data, size_t n)
+{
+	ssize_t got;
+
+	if (c->in.len > 0) {
+		n = n < c->in.len ? n : c->in.len;
+		memcpy(data, c->in.data, n);
+		return (ssize_t) n;
+	}
+	if (c->eof)
+		return -1;
+	if (c->tls != NULL)
+		return 0;
+	while ((got = recv(c->fd, data, n, MSG_PEEK | MSG_DONTWAIT)) < 0 && errno == EINTR)
+		;
+	return got > 0 ? got : got < 0 && errno == EAGAIN ? 0 : -1;
 }
 
 int
@@ -365,6 +532,13 @@ ms_finish(struct ms_client *c)
 	ev_defer_set(ms.loop, &c->resume, ms_client_resume, c);
 }
 
+void
+ms_finish_slowly(struct ms_client *c)
+{
+	c->slowly = true;
+	ms_finish(c);
+}
+
 static void
 ms_client_io(void *ctx, int fd, unsigned events)
 {
@@ -375,14 +549,18 @@ ms_client_io(void *ctx, int fd, unsigned events)
 	if (events & EV_WRITE) {
 		ms_client_flush(c);
 		if (c->broken || (c->last && c->out.len == 0))
-			ms_client_close(c);
+			ms_client_end(c);
 		else
 			ms_client_watch(c);
 		return;
 	}
-	n = recv(fd, data, sizeof data, 0);
+	n = c->over ? recv(fd, data, sizeof data, 0) : ms_read(c, data, sizeof data);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
+	if (n > 0 && c->over)
+		return;
+	if (c->tls != NULL)			/* what TLS has in store makes no descriptor readable */
+		ev_defer_set(ms.loop, &c->resume, ms_client_more, c);
 	if (n == 0 && ms.ops->eof != NULL) {
 		c->eof = true;
 		if (c->held)
@@ -394,8 +572,11 @@ ms_client_io(void *ctx, int fd, unsigned events)
 	else if (c->held) {			/* sent ahead of the reply it waits for */
 		if (buf_add(&c->in, data, (size_t) n) < 0)
 			ms_client_close(c);
-		else
+		else {
 			ms_client_watch(c);
+			if (ms.ops->early != NULL)
+				ms.ops->early(c, c->ctx);
+		}
 	} else
 		ms_client_input(c, data, (size_t) n);
 }
@@ -431,6 +612,7 @@ ms_accept(void *ctx, int listen_fd, unsigned events)
 	c = mem_alloc(sizeof *c);
 	c->fd = fd;
 	c->active_ms = ev_now_ms(ms.loop);
+	c->limit_ms = ms.params->ipc_timeout;
 	buf_init(&c->in, MS_READ_SIZE);
 	buf_init(&c->out, MS_OUT_MAX);
 	TAILQ_INSERT_TAIL(&ms.clients, c, link);

@@ -16,6 +16,7 @@
 #include <global/params.h>
 #include <util/buf.h>
 #include <util/evloop.h>
+#include <util/tls.h>
 
 struct ms_client;		/* one connection */
 
@@ -42,7 +43,14 @@ struct multi_server {
 	enum ms_next (*eof)(struct ms_client *, void *ctx);
 	/* closed: the client is gone, for whatever reason; free the context */
 	void	  (*closed)(struct ms_client *, void *ctx);
-	/* draining: from now on no new clients come; may be NULL, as all that follow */
+	/* early: bytes came that are kept while the client is held (ms_peek); may be NULL, as all that follow */
+	void	  (*early)(struct ms_client *, void *ctx);
+	/* secured: what ms_starttls began has ended; tls NULL: it failed, nothing can be said any more but ms_finish */
+	void	  (*secured)(struct ms_client *, void *ctx, const struct tls *);
+	/* dismiss: the worker drains and wants this client to go: say goodbye and ms_finish, or wait for the next call, some
+	 * 250 ms later; late: it will be closed soon. NULL: idle clients are closed without a word */
+	void	  (*dismiss)(struct ms_client *, void *ctx, bool late);
+	/* draining: from now on no new clients come */
 	void	  (*draining)(void);
 	/* busy: work is left that must be done before the process may end */
 	bool	  (*busy)(void);
@@ -61,8 +69,22 @@ void	ms_send(struct ms_client *, const void *, size_t n);
 void	ms_resume(struct ms_client *);
 /* ms_fd - the client's socket, for questions about it (getpeername); borrowed, neither to be read nor to be closed */
 int	ms_fd(const struct ms_client *);
+/* ms_hold - from `opened`: as MS_HOLD from `input` */
+void	ms_hold(struct ms_client *);
+/* ms_limit - time for output to be taken, and for a partial request, instead of ipc_timeout */
+void	ms_limit(struct ms_client *, int64_t ms);
+/* ms_peek - copy what has come and is not used yet: held bytes, else what the socket has; 0: nothing, -1: the client has
+ * closed its side. Not for clients under TLS, whose bytes mean nothing before they are held */
+ssize_t	ms_peek(struct ms_client *, void *, size_t);
+/* ms_starttls - when what was sent is out, take TLS as the server; bytes that came before are dropped. The client is held; `secured`
+ * is called at the end. The context must outlive the client */
+void	ms_starttls(struct ms_client *, struct tls_ctx *);
 /* ms_finish - the last reply was sent: close the connection when it is out; from `input` return MS_HOLD after it
  * Without a reply: close it from the loop, soon. */
 void	ms_finish(struct ms_client *);
+/* ms_finish_slowly - likewise, for a client that may still be talking: closed while bytes come, a TCP connection is reset, and
+ * the last reply lost. `closed` is called when the reply is out; then bytes are dropped for MS_LINGER_MS at most. */
+#define MS_LINGER_MS	2000
+void	ms_finish_slowly(struct ms_client *);
 
 #endif

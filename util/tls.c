@@ -36,6 +36,41 @@ tls_client_ctx_new(const char **why_r)
 	return c;
 }
 
+static struct tls_ctx *
+tls_server_bad(struct tls_ctx *c, struct buf *why, const char *what)
+{
+	unsigned long e = ERR_peek_last_error();
+	const char *reason = e != 0 ? ERR_reason_error_string(e) : NULL;
+
+	buf_addf(why, "%s: %s", what, reason != NULL ? reason : "cannot be used");
+	ERR_clear_error();
+	tls_ctx_free(&c);
+	return NULL;
+}
+
+struct tls_ctx *
+tls_server_ctx_new(const char *cert_file, const char *key_file, struct buf *why)
+{
+	struct tls_ctx *c = mem_alloc(sizeof *c);
+
+	ERR_clear_error();
+	if ((c->ssl = SSL_CTX_new(TLS_server_method())) == NULL)
+		return tls_server_bad(c, why, "OpenSSL");
+	/* opportunistic: an old client in old TLS is better than in clear */
+	SSL_CTX_set_security_level(c->ssl, 0);
+	SSL_CTX_set_min_proto_version(c->ssl, TLS1_VERSION);
+	SSL_CTX_set_mode(c->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_options(c->ssl, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF |
+	    SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_TICKET);
+	SSL_CTX_set_session_cache_mode(c->ssl, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_dh_auto(c->ssl, 1);
+	if (SSL_CTX_use_certificate_chain_file(c->ssl, cert_file) != 1)
+		return tls_server_bad(c, why, cert_file);
+	if (SSL_CTX_use_PrivateKey_file(c->ssl, key_file, SSL_FILETYPE_PEM) != 1 || SSL_CTX_check_private_key(c->ssl) != 1)
+		return tls_server_bad(c, why, key_file);
+	return c;
+}
+
 void
 tls_ctx_free(struct tls_ctx **cp)
 {
@@ -56,6 +91,18 @@ tls_client_new(struct tls_ctx *c, int fd, const char *server_name)
 		SSL_set_connect_state(t->ssl);
 		if (server_name != NULL)
 			SSL_set_tlsext_host_name(t->ssl, server_name);
+	}
+	return t;
+}
+
+struct tls *
+tls_server_new(struct tls_ctx *c, int fd)
+{
+	struct tls *t = mem_alloc(sizeof *t);
+
+	if ((t->ssl = SSL_new(c->ssl)) != NULL) {
+		SSL_set_fd(t->ssl, fd);
+		SSL_set_accept_state(t->ssl);
 	}
 	return t;
 }
@@ -166,4 +213,10 @@ const char *
 tls_version(const struct tls *t)
 {
 	return SSL_get_version(t->ssl);
+}
+
+const char *
+tls_cipher(const struct tls *t)
+{
+	return SSL_get_cipher_name(t->ssl);
 }
