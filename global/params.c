@@ -85,6 +85,12 @@ params_check_catchall(const char *value)
 }
 
 static const char *
+params_check_codes(const char *value)
+{
+	return params_words(value, "rfc qpsmtpd", 1) ? NULL : "use rfc or qpsmtpd";
+}
+
+static const char *
 params_check_commit(const char *value)
 {
 	return params_words(value, "wait async", 1) ? NULL : "use wait or async";
@@ -158,6 +164,12 @@ params_check_on_stop(const char *value)
 }
 
 static const char *
+params_check_newline(const char *value)
+{
+	return params_words(value, "reject normalize", 1) ? NULL : "use reject or normalize";
+}
+
+static const char *
 params_check_origin(const char *value)
 {
 	for (const char *p = value; *p != 0; p++)
@@ -227,6 +239,12 @@ static const char *
 params_check_suspended(const char *value)
 {
 	return params_words(value, "ok tempfail", 1) ? NULL : "use ok or tempfail";
+}
+
+static const char *
+params_check_server_tls(const char *value)
+{
+	return *value == 0 || params_words(value, "none may encrypt", 1) ? NULL : "use none, may or encrypt";
 }
 
 static const char *

@@ -1,0 +1,257 @@
+/* daemons/smtpd/smtpd.c - the SMTP front end: start-up, and the wire between multi_server's clients and the sessions
+ * Policy is in plugins (plugins(5)); nothing is kept here: a message is accepted when the next hop has accepted it.
+ * "smtpd -t" shows the order of the plugins and ends.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <global/main_cf.h>
+#include <global/multi_server.h>
+#include <global/stats.h>
+#include <global/verify_store.h>
+#include <util/mem.h>
+#include <util/msg.h>
+#include <util/shmtab.h>
+#include <util/sock.h>
+
+#include "smtpd.h"
+
+#define SMTPD_HOUSE_MS	250		/* counters are handed over */
+
+static struct {
+	struct shmtab *stats;		/* the cache file of verify, for the counters in it; NULL: none */
+	int	data_fd;
+	struct tls_ctx *tls;		/* the server's */
+	struct ev_timer house;
+} front = { .data_fd = -1 };
+
+/* a client is a session */
+
+static void
+smtpd_wire_send(void *c, const void *data, size_t n)
+{
+	ms_send(c, data, n);
+}
+
+static void
+smtpd_wire_resume(void *c)
+{
+	ms_resume(c);
+}
+
+static void
+smtpd_wire_finish(void *c, bool slowly)
+{
+	if (slowly)
+		ms_finish_slowly(c);
+	else
+		ms_finish(c);
+}
+
+static void
+smtpd_wire_starttls(void *c)
+{
+	ms_starttls(c, front.tls);
+}
+
+static ssize_t
+smtpd_wire_peek(void *c, void *data, size_t n)
+{
+	return ms_peek(c, data, n);
+}
+
+static void *
+smtpd_opened(struct ms_client *c)
+{
+	static const struct smtpd_wire wire = {
+		smtpd_wire_send, smtpd_wire_resume, smtpd_wire_finish, smtpd_wire_starttls, smtpd_wire_peek
+	};
+	struct smtpd_peer peer;
+	socklen_t len = sizeof peer.peer;
+	struct vh_conn *s;
+	bool	hold;
+
+	memset(&peer, 0, sizeof peer);
+	if (getpeername(ms_fd(c), (struct sockaddr *) &peer.peer, &len) < 0)
+		peer.peer.ss_family = AF_UNSPEC;
+	len = sizeof peer.local;
+	if (getsockname(ms_fd(c), (struct sockaddr *) &peer.local, &len) < 0)
+		peer.local.ss_family = AF_UNSPEC;
+	ms_limit(c, smtpd.conf.idle_ms);
+	s = smtpd_session_open(&wire, c, &peer, &hold);
+	if (hold)
+		ms_hold(c);
+	return s;
+}
+
+static enum ms_next
+smtpd_input(struct ms_client *c, void *ctx, const char *data, size_t n, size_t *used_r, bool *partial_r)
+{
+	(void) c;
+	*partial_r = false;			/* sessions have time limits of their own */
+	return smtpd_session_input(ctx, data, n, used_r) == SMTPD_HOLD ? MS_HOLD : MS_MORE;
+}
+
+static void
+smtpd_early(struct ms_client *c, void *ctx)
+{
+	(void) c;
+	smtpd_session_early(ctx);
+}
+
+static void
+smtpd_secured(struct ms_client *c, void *ctx, const struct tls *tls)
+{
+	(void) c;
+	if (tls == NULL)
+		smtpd_session_tls(ctx, NULL, NULL);
+	else
+		smtpd_session_tls(ctx, tls_version(tls), tls_cipher(tls));
+}
+
+static void
+smtpd_dismiss(struct ms_client *c, void *ctx, bool late)
+{
+	(void) c;
+	smtpd_session_dismiss(ctx, late);
+}
+
+static void
+smtpd_closed(struct ms_client *c, void *ctx)
+{
+	struct vh_conn *s = ctx;
+
+	(void) c;
+	smtpd_session_closed(&s, "lost connection");
+}
+
+/* the process */
+
+static struct plugins *
+smtpd_plugins(const struct params *p, struct buf *why)
+{
+	return plugins_load(p->smtpd_plugins, p->smtpd_plugin_directory, p->smtpd_settings_directory, why);
+}
+
+static void
+smtpd_pre_jail(const struct params *p, const struct main_cf *cf)
+{
+	struct buf why = BUF_INIT(16384);
+
+	(void) cf;
+	smtpd_conf_make(&smtpd.conf, p);
+	if ((smtpd.plugins = smtpd_plugins(p, &why)) == NULL)
+		msg_fatal("%s", buf_str(&why));
+	if ((smtpd.spool_fd = open(p->smtpd_spool_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+		msg_fatal("smtpd_spool_directory %s: %s", p->smtpd_spool_directory, strerror(errno));
+	if ((front.data_fd = open(p->data_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+		msg_warn("data_directory %s: %s: nothing is counted", p->data_directory, strerror(errno));
+	if (smtpd.conf.tls && (front.tls = tls_server_ctx_new(p->smtpd_tls_cert_file, p->smtpd_tls_key_file, &why)) == NULL)
+		msg_fatal("smtpd_tls_security_level is %s, but smtpd_tls_cert_file or smtpd_tls_key_file cannot be used: %s",
+		    p->smtpd_tls_security_level, buf_str(&why));
+	buf_fini(&why);
+}
+
+static void
+smtpd_house(void *ctx)
+{
+	const char *why;
+
+	(void) ctx;
+	if (front.stats != NULL) {
+		if (shmtab_check(front.stats, &why) < 0)
+			msg_debug("cache file: %s", why);	/* verify says it */
+		stats_flush(shmtab_words(front.stats));
+	}
+	ev_timer_set(smtpd.loop, &front.house, SMTPD_HOUSE_MS, smtpd_house, NULL);
+}
+
+static void
+smtpd_start(struct ev_loop *loop)
+{
+	struct buf reason = BUF_INIT(8192);
+	const char *why = "";
+
+	smtpd.loop = loop;
+	if (plugins_start(smtpd.plugins, &reason) < 0)
+		msg_fatal("%s", buf_str(&reason));
+	buf_fini(&reason);
+	if (front.data_fd >= 0 && shmtab_open(&front.stats, front.data_fd, VERIFY_STORE_FILE,
+	    smtpd.conf.params->address_verify_cache_size, &why) < 0) {
+		msg_warn("%s: %s: nothing is counted", VERIFY_STORE_FILE, why);
+		front.stats = NULL;
+	}
+	smtpd_house(NULL);
+}
+
+static void
+smtpd_draining(void)
+{
+	smtpd.draining = true;
+}
+
+static void
+smtpd_leaving(void)
+{
+	if (front.stats != NULL)
+		stats_flush(shmtab_words(front.stats));
+	plugins_free(&smtpd.plugins);
+	shmtab_close(&front.stats);
+}
+
+/* smtpd -t */
+
+static void
+smtpd_warn(void *ctx, const char *text)
+{
+	(void) ctx;
+	msg_warn("%s", text);
+}
+
+static int
+smtpd_test(const char *dir)
+{
+	struct buf why = BUF_INIT(65536), out = BUF_INIT(65536);
+	struct main_cf *cf;
+	struct params *p;
+	struct plugins *set;
+
+	msg_to_stderr("smtpd");
+	if ((cf = main_cf_read(dir, smtpd_warn, NULL, &why)) == NULL)
+		msg_fatal("%s", buf_str(&why));
+	if ((p = params_load(cf, &why)) == NULL)
+		msg_fatal("%s", buf_str(&why));
+	smtpd_conf_make(&smtpd.conf, p);
+	if ((set = smtpd_plugins(p, &why)) == NULL)
+		msg_fatal("%s", buf_str(&why));
+	plugins_show(set, &out);
+	fputs(buf_str(&out), stdout);
+	if (set->chain_n[VH_HOOK_RCPT] == 0)
+		msg_warn("%s: no plugin decides about recipients: all are refused for now", p->smtpd_plugins);
+	if (set->chain_n[VH_HOOK_QUEUE] == 0)
+		msg_warn("%s: no plugin takes messages: all are refused for now", p->smtpd_plugins);
+	plugins_free(&set);
+	return fflush(stdout) == 0 ? 0 : 1;
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct multi_server server = {
+		.name = "smtpd", .persistent = true, .pre_jail = smtpd_pre_jail, .start = smtpd_start,
+		.opened = smtpd_opened, .input = smtpd_input, .closed = smtpd_closed,
+		.early = smtpd_early, .secured = smtpd_secured, .dismiss = smtpd_dismiss,
+		.draining = smtpd_draining, .leaving = smtpd_leaving,
+	};
+	const char *dir = getenv("MAIL_CONFIG");
+
+	if (argc == 4 && strcmp(argv[1], "-c") == 0 && strcmp(argv[3], "-t") == 0)
+		return smtpd_test(argv[2]);
+	if (argc == 2 && strcmp(argv[1], "-t") == 0)
+		return smtpd_test(dir != NULL ? dir : "/etc/vouch");
+	multi_server_main(argc, argv, &server);
+}
