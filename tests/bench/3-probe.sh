@@ -79,16 +79,28 @@ before=$(anon_kb "$(probe_pid)") had=$(counter p probe_received)
 vload -s "$(verify_socket p)" -A 'm%@sink.test' -K 20000 -n 20000 -c 16 || fail "$LOAD"
 wait_for 60 counted p probe_received $((had + 20000))
 waiting=$(awk -v a="$before" -v b="$(anon_kb "$(probe_pid)")" 'BEGIN { printf "%.0f", (b - a) * 1024 / 20000 }')
-vouch_set p probe_own_destination_concurrency_limit=1000 probe_own_host_concurrency_limit=1000 probe_session_limit=1000
-"$BIN/vouch" -c "$T/p/etc" abort >/dev/null 2>&1
-rm -f "$T/p/data/"*
-vouch_start p
-VPID=$(tr -d ' ' <"$T/p/queue/pid/master.pid")
-vload -s "$(verify_socket p)" -A 'n%@sink.test' -K 1 -n 1 || fail "$LOAD"
-wait_for 10 counted p probe_sessions 1
-before=$(anon_kb "$(probe_pid)")
-vload -s "$(verify_socket p)" -A 'o%@sink.test' -K 999 -n 999 -c 16 || fail "$LOAD"
-wait_for 20 counted p probe_sessions 1000
-open=$(awk -v a="$before" -v b="$(anon_kb "$(probe_pid)")" 'BEGIN { printf "%.0f", (b - a) * 1024 / 999 }')
+
+# dialogues KEY N PORT - open N sessions that stay open, in a fresh process; bytes for each into $bytes
+dialogues() {
+	"$BIN/vouch" -c "$T/p/etc" abort >/dev/null 2>&1
+	rm -f "$T/p/data/"*
+	vouch_set p relayhost="[$LO]:$3" probe_own_destination_concurrency_limit="$2" probe_own_host_concurrency_limit="$2" \
+	    probe_session_limit="$2"
+	vouch_start p
+	VPID=$(tr -d ' ' <"$T/p/queue/pid/master.pid")
+	vload -s "$(verify_socket p)" -A "$1%@sink.test" -K 1 -n 1 || fail "$LOAD"
+	wait_for 10 counted p probe_sessions 1
+	before=$(anon_kb "$(probe_pid)")
+	vload -s "$(verify_socket p)" -A "$1%@sink.test" -f 1 -K $(($2 - 1)) -n $(($2 - 1)) -c 16 || fail "$LOAD"
+	wait_for 20 counted p probe_sessions "$2"
+	sleep 1				# what was sent has arrived
+	bytes=$(awk -v a="$before" -v b="$(anon_kb "$(probe_pid)")" -v n="$2" 'BEGIN { printf "%.0f", (b - a) * 1024 / (n - 1) }')
+}
+dialogues open 5000 2542
+open=$bytes
+mxd_start endless "$LO" 2543 -g "$(awk 'BEGIN { while (n++ < 60) printf "220-%0100d\r\n", n; print "220-" }')"
+dialogues full 5000 2543
+full=$bytes
 printf '\nmemory: a waiting probe %s bytes   %s\n        an open dialogue %s bytes   %s\n' "$waiting" "$(at_most "$waiting" 1024)" \
     "$open" "$(at_most "$open" 16384)"
+printf '        one with a server that talks without end %s bytes   %s\n' "$full" "$(at_most "$full" 16384)"
