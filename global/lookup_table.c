@@ -21,6 +21,7 @@
 #include <util/msg.h>
 
 #define LOOKUP_CHECK_MS	   1000
+#define LOOKUP_WARN_MS	   10000
 #define LOOKUP_MATCH_LIMIT 100000	/* steps of one pattern: far above any sane one, far below a second */
 
 enum lookup_type { LOOKUP_TEXTHASH, LOOKUP_INLINE, LOOKUP_STATIC, LOOKUP_PCRE, LOOKUP_REGEXP };
@@ -42,6 +43,7 @@ struct lookup_table {
 	enum lookup_type type;
 	char	*name;			/* path, or what stands after the colon */
 	struct stat st;			/* of the file that was read */
+	struct stat seen;		/* of one that has changed since: read when it is found so again */
 	struct lookup_content content;
 };
 
@@ -415,6 +417,7 @@ lookup_tables_empty(const struct lookup_tables *ts)
 static const char *
 lookup_pattern_find(struct lookup_tables *ts, const struct lookup_table *t, const char *key)
 {
+	static long long last;
 	bool	hit;
 	int	rc;
 
@@ -424,7 +427,8 @@ lookup_pattern_find(struct lookup_tables *ts, const struct lookup_table *t, cons
 		if (e->pcre != NULL) {
 			rc = pcre2_match(e->pcre, (PCRE2_SPTR) key, strlen(key), 0, 0, ts->match, ts->limits);
 			if (rc < 0 && rc != PCRE2_ERROR_NOMATCH) {
-				msg_warn("%s: pattern %zu is too expensive, treated as no match", t->name, i + 1);
+				if (msg_rate(&last, LOOKUP_WARN_MS))	/* whoever chooses the address can do it again and again */
+					msg_warn("%s: pattern %zu is too expensive, treated as no match", t->name, i + 1);
 				continue;
 			}
 			hit = rc >= 0;
@@ -473,6 +477,13 @@ lookup_tables_find(struct lookup_tables *ts, const char *key, bool whole)
 	return value;
 }
 
+static bool
+lookup_same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_ino == b->st_ino && a->st_dev == b->st_dev && a->st_size == b->st_size &&
+	    a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
 void
 lookup_tables_check(struct lookup_tables *ts, int64_t now_ms)
 {
@@ -493,9 +504,12 @@ lookup_tables_check(struct lookup_tables *ts, int64_t now_ms)
 			t->st.st_ino = 0;
 			continue;
 		}
-		if (st.st_ino == t->st.st_ino && st.st_size == t->st.st_size && st.st_mtim.tv_sec == t->st.st_mtim.tv_sec &&
-		    st.st_mtim.tv_nsec == t->st.st_mtim.tv_nsec)
+		if (lookup_same_file(&st, &t->st))
 			continue;
+		if (!lookup_same_file(&st, &t->seen)) {	/* perhaps half of it is written: let it keep still first */
+			t->seen = st;
+			continue;
+		}
 		buf_reset(&why);
 		if (!lookup_table_read(t, &why)) {
 			msg_warn("%s: the old content stays in force", buf_str(&why));

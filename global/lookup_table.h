@@ -27,7 +27,8 @@ void	lookup_tables_free(struct lookup_tables **);
 /* lookup_tables_find - the value, borrowed until the next lookup_tables_check; NULL when there is none
  * whole     the key is a whole address: only such keys are shown to patterns */
 const char *lookup_tables_find(struct lookup_tables *, const char *key, bool whole);
-/* lookup_tables_check - re-read files that changed; looks at most once a second (monotonic ms); trouble is logged */
+/* lookup_tables_check - re-read files that changed, and did not change again until the next look: one that is being written
+ * is not taken half. Looks at most once a second (monotonic ms); trouble is logged */
 void	lookup_tables_check(struct lookup_tables *, int64_t now_ms);
 bool	lookup_tables_empty(const struct lookup_tables *);
 
