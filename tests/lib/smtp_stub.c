@@ -4,10 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <openssl/ec.h>
-#include <openssl/evp.h>
-#include <openssl/ssl.h>
-#include <openssl/x509.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +12,7 @@
 #include <unistd.h>
 #include <bsd/sys/queue.h>
 
+#include <tests/lib/tls_peer.h>
 #include <util/mem.h>
 #include <util/msg.h>
 #include <util/sock.h>
@@ -61,28 +59,6 @@ struct smtp_stub {
 
 static void stub_conn_run(struct stub_conn *);
 static void stub_conn_io(void *, int, unsigned);
-
-static SSL_CTX *
-stub_tls_new(void)
-{
-	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
-	EVP_PKEY *key = EVP_EC_gen("P-256");
-	X509   *cert = X509_new();
-
-	ASN1_INTEGER_set(X509_get_serialNumber(cert), 1);
-	X509_gmtime_adj(X509_getm_notBefore(cert), -3600);
-	X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
-	X509_set_pubkey(cert, key);
-	X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC, (const unsigned char *) "stub.test", -1, -1, 0);
-	X509_set_issuer_name(cert, X509_get_subject_name(cert));
-	X509_sign(cert, key, EVP_sha256());
-	SSL_CTX_use_certificate(ctx, cert);
-	SSL_CTX_use_PrivateKey(ctx, key);
-	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	X509_free(cert);
-	EVP_PKEY_free(key);
-	return ctx;
-}
 
 static void __attribute__((format(printf, 3, 4)))
 stub_error(struct smtp_stub *s, unsigned line, const char *fmt, ...)
@@ -245,7 +221,7 @@ stub_conn_step(struct stub_conn *c, char *step, bool *gone)
 			stub_conn_send(c, "this is no handshake\\r\\n\\r\\n", true);
 		else {
 			if (s->tls == NULL)
-				s->tls = stub_tls_new();
+				s->tls = tls_peer_ctx_new();
 			c->ssl = SSL_new(s->tls);
 			SSL_set_fd(c->ssl, c->fd);
 			SSL_set_accept_state(c->ssl);
@@ -323,11 +299,12 @@ stub_accept(void *ctx, int fd, unsigned events)
 	struct smtp_stub *s = at->stub;
 	struct stub_script *script;
 	struct stub_conn *c;
-	int	conn;
+	int	conn, on = 1;
 
 	(void) events;
 	if ((conn = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) < 0)
 		return;
+	setsockopt(conn, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);	/* two lines in a row: at once, both */
 	TAILQ_FOREACH(script, &s->scripts, link)
 		if (script->host == at->host)
 			break;
