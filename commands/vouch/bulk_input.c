@@ -239,7 +239,9 @@ bulk_input_parse(struct bulk_input *in, char *text, struct bulk_record *r)
 		r->addr = field;
 		r->why = bulk_input_check(field);
 	}
-	if (r->why != NULL) {
+	if (r->why != NULL && field != NULL && *field != 0)
+		bulk_input_malformed(r, field, r->why);
+	else if (r->why != NULL) {			/* no field to show: the whole record */
 		memcpy(text, copy, strlen(copy) + 1);
 		bulk_input_malformed(r, text, r->why);
 	}
