@@ -185,6 +185,25 @@ params_check_policy(const char *value)
 }
 
 static const char *
+params_check_policy_checks(const char *value)
+{
+	return params_words(value, "greylist verify_recipient verify_sender", 3) ? NULL :
+	    "use greylist, verify_recipient and verify_sender, each at most once";
+}
+
+static const char *
+params_check_policy_fallback(const char *value)
+{
+	return params_words(value, "defer_if_permit DUNNO", 1) ? NULL : "use defer_if_permit or DUNNO";
+}
+
+static const char *
+params_check_policy_mode(const char *value)
+{
+	return params_words(value, "enforce observe", 1) ? NULL : "use enforce or observe";
+}
+
+static const char *
 params_check_prefer(const char *value)
 {
 	return params_words(value, "any ipv4 ipv6", 1) ? NULL : "use any, ipv4 or ipv6";
@@ -251,6 +270,12 @@ static const char *
 params_check_target(const char *value)
 {
 	return params_words(value, "rcpt data", 1) ? NULL : "use rcpt or data";
+}
+
+static const char *
+params_check_tempfail(const char *value)
+{
+	return params_words(value, "defer_if_permit defer", 1) ? NULL : "use defer_if_permit or defer";
 }
 
 static const char *
@@ -664,6 +689,21 @@ params_store(struct params *p, const struct params_row *row, const char *text, s
 	}
 }
 
+/* params_blamed - the row's default is another parameter's value, and the fault is that one's: it is said there */
+static bool
+params_blamed(const struct main_cf *cf, const struct params_row *row)
+{
+	const struct params_row *other;
+	struct buf why = BUF_INIT(2000);
+	bool	blamed;
+
+	if (params_entry(cf, row->name) != NULL || row->def[0] != '$' || (other = params_find(row->def + 1)) == NULL)
+		return false;
+	blamed = params_entry(cf, other->name) != NULL && params_test(cf, other, &why) < 0;
+	buf_fini(&why);
+	return blamed;
+}
+
 struct params *
 params_load(const struct main_cf *cf, struct buf *why)
 {
@@ -678,11 +718,13 @@ params_load(const struct main_cf *cf, struct buf *why)
 			params_store(p, row, buf_str(&text), v);
 			continue;
 		}
-		if (!ok)
+		ok = false;
+		if (params_blamed(cf, row))
+			continue;
+		if (why->len > 0)
 			buf_addc(why, '\n');
 		params_where(cf, row->name, why);
 		buf_adds(why, buf_str(&reason));
-		ok = false;
 	}
 	buf_fini(&text);
 	buf_fini(&reason);

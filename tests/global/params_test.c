@@ -364,7 +364,7 @@ params_test_all_at_once(void **state)
 	main_cf_set(cf, "address_verify_negative_expire_time", "$two");
 	assert_null(params_load(cf, &why));
 	assert_string_equal(buf_str(&why),
-	    "default: parameter address_verify_defer_expire_time: bad time value or unit: \"2x\"; " TIME_ADVICE "\n"
+	    /* and not at address_verify_defer_expire_time, whose default it is */
 	    "-o: parameter address_verify_negative_expire_time: bad time value or unit: \"2x\"; " TIME_ADVICE
 	    " (written as \"$two\")\n"
 	    "/x/main.cf, line 2: parameter max_idle: bad time value or unit: \"q\"; " TIME_ADVICE "\n"
