@@ -11,11 +11,10 @@
 #include <unistd.h>
 
 #include <global/stats.h>
-#include <global/verify_store.h>
+#include <global/stats_file.h>
 #include <util/dns_ares.h>
 #include <util/mem.h>
 #include <util/msg.h>
-#include <util/shmtab.h>
 #include <util/sock.h>
 
 #define PROBE_HOUSE_MS	250		/* counters are handed over, files are looked at */
@@ -27,7 +26,6 @@ static struct {
 	struct results_conf results;
 	struct dns *dns;
 	struct prober *prober;
-	struct shmtab *stats;		/* the cache file of verify, for the counters in it; NULL: none */
 	int	data_fd;
 	bool	draining;
 	struct ev_timer house;
@@ -96,18 +94,13 @@ probe_count(void)
 	stats_add(STAT_probe_connect_failures, st.connect_failures - probe.counted.connect_failures);
 	stats_add(STAT_probe_again, st.again - probe.counted.again);
 	probe.counted = st;
-	if (probe.stats != NULL)
-		stats_flush(shmtab_words(probe.stats));
+	stats_file_flush();
 }
 
 static void
 probe_house(void *ctx)
 {
-	const char *why;
-
 	(void) ctx;
-	if (probe.stats != NULL && shmtab_check(probe.stats, &why) < 0)
-		msg_debug("cache file: %s", why);	/* verify says it */
 	probe_count();
 	probe_conf_check(&probe.conf, ev_now_ms(probe.loop));
 	ev_timer_set(probe.loop, &probe.house, PROBE_HOUSE_MS, probe_house, NULL);
@@ -155,13 +148,9 @@ probe_start(struct ev_loop *loop)
 	};
 	results_init(loop, &probe.results, probe_taken);
 	submission_init(loop, &ops);
-	if (probe.data_fd >= 0) {
+	if (probe.data_fd >= 0)
 		inflight_init(loop, probe.data_fd, p->probe_inflight_size, p->address_verify_probe_ttl / 1000, probe_room, probe_adopt);
-		if (shmtab_open(&probe.stats, probe.data_fd, VERIFY_STORE_FILE, p->address_verify_cache_size, &why) < 0) {
-			msg_warn("%s: %s: nothing is counted", VERIFY_STORE_FILE, why);
-			probe.stats = NULL;
-		}
-	}
+	stats_file_open(probe.data_fd, p);
 	probe_house(NULL);
 }
 
@@ -187,7 +176,7 @@ probe_leaving(void)
 {
 	probe_count();
 	inflight_fini();
-	shmtab_close(&probe.stats);
+	stats_file_close();
 }
 
 int
