@@ -1,0 +1,176 @@
+/* global/policy_proto.c - SMTPD access policy delegation, the lines between an MTA and its policy service */
+#include "policy_proto.h"
+
+#include <string.h>
+
+#include <util/mem.h>
+#include <util/msg.h>
+#include <util/utf8.h>
+
+static const struct policy_in_name {
+	const char *name;
+	size_t	len, offset;
+} policy_in_names[] = {
+#define A(name) { #name, sizeof #name - 1, offsetof(struct policy_request, name) },
+	POLICY_PROTO_ATTRS(A)
+#undef A
+};
+_Static_assert(NELEM(policy_in_names) == NELEM(((struct policy_in *) 0)->value), "one place for each attribute");
+
+void
+policy_in_init(struct policy_in *in)
+{
+	memset(in, 0, sizeof *in);
+	buf_init(&in->text, POLICY_PROTO_MAX);
+}
+
+void
+policy_in_fini(struct policy_in *in)
+{
+	buf_fini(&in->text);
+}
+
+void
+policy_in_reset(struct policy_in *in)
+{
+	buf_shrink(&in->text, 4096);
+	in->line = 0;
+	in->lines = 0;
+	memset(in->value, 0, sizeof in->value);
+}
+
+bool
+policy_in_partial(const struct policy_in *in)
+{
+	return in->text.len > 0;
+}
+
+static enum policy_in_next
+policy_in_bad(struct policy_in *in, const char *why)
+{
+	in->why = why;
+	return POLICY_IN_BAD;
+}
+
+/* policy_in_line - the present line is complete, without its end, and NUL-terminated: remember its value; the last one of a name wins */
+static void
+policy_in_line(struct policy_in *in)
+{
+	const char *line = in->text.data + in->line, *eq = strchr(line, '=');
+	size_t	len;
+
+	if (eq == NULL) {
+		if (in->odd[0] == 0)
+			msg_clean(in->odd, sizeof in->odd, line);
+		return;
+	}
+	len = (size_t) (eq - line);
+	for (size_t i = 0; i < NELEM(policy_in_names); i++)
+		if (policy_in_names[i].len == len && memcmp(policy_in_names[i].name, line, len) == 0) {
+			in->value[i] = in->line + len + 1;
+			return;
+		}
+}
+
+static void
+policy_in_done(struct policy_in *in, struct policy_request *req)
+{
+	for (size_t i = 0; i < NELEM(policy_in_names); i++) {
+		const char *value = in->value[i] != 0 ? in->text.data + in->value[i] : "";
+
+		memcpy((char *) req + policy_in_names[i].offset, &value, sizeof value);
+	}
+}
+
+enum policy_in_next
+policy_in_feed(struct policy_in *in, const char *data, size_t n, size_t *used_r, struct policy_request *req)
+{
+	for (*used_r = 0; *used_r < n; ) {
+		const char *from = data + *used_r, *lf = memchr(from, '\n', n - *used_r);
+		size_t	piece = lf != NULL ? (size_t) (lf - from) : n - *used_r, line_len;
+
+		if (memchr(from, 0, piece) != NULL)
+			return policy_in_bad(in, "a NUL byte");
+		if (piece > POLICY_PROTO_LINE_MAX - (in->text.len - in->line))
+			return policy_in_bad(in, "a line of more than 16 kB");
+		if (buf_add(&in->text, from, piece) < 0)
+			return policy_in_bad(in, "more than 64 kB");
+		*used_r += piece;
+		if (lf == NULL)
+			break;
+		++*used_r;
+		line_len = in->text.len - in->line;
+		if (line_len > 0 && in->text.data[in->text.len - 1] == '\r')
+			buf_cut(&in->text, in->text.len - 1), line_len--;
+		if (line_len == 0) {
+			policy_in_done(in, req);
+			return POLICY_IN_DONE;
+		}
+		if (++in->lines > POLICY_PROTO_LINES_MAX)
+			return policy_in_bad(in, "more than 200 lines");
+		if (buf_add(&in->text, "", 1) < 0)	/* with its NUL */
+			return policy_in_bad(in, "more than 64 kB");
+		policy_in_line(in);
+		in->line = in->text.len;
+	}
+	return POLICY_IN_MORE;
+}
+
+int
+policy_put(struct buf *b, const char *name, const char *value)
+{
+	size_t	from;
+
+	if (buf_adds(b, name) < 0 || buf_add(b, "=", 1) < 0)
+		return -1;
+	from = b->len;
+	if (buf_adds(b, value) < 0)
+		return -1;
+	for (char *p = b->data + from; (p = memchr(p, '\n', (size_t) (b->data + b->len - p))) != NULL; )
+		*p = '?';
+	return buf_add(b, "\n", 1);
+}
+
+int
+policy_put_end(struct buf *b)
+{
+	return buf_add(b, "\n", 1);
+}
+
+int
+policy_put_action(struct buf *b, const char *action)
+{
+	size_t	len = utf8_cut(action, strlen(action), POLICY_PROTO_TEXT_MAX), from;
+
+	if (len == 0)
+		msg_panic("policy_put_action: an empty action accepts the mail");
+	if (buf_adds(b, "action=") < 0)
+		return -1;
+	from = b->len;
+	if (buf_add(b, action, len) < 0)
+		return -1;
+	utf8_sanitise(b->data + from, len, true);
+	return buf_add(b, "\n\n", 2);
+}
+
+int
+policy_get_action(const char *data, size_t n, const char **action_r, size_t *len_r)
+{
+	static const char name[] = "action=";
+	const char *line = data, *lf;
+	int	found = -1;
+
+	while ((lf = memchr(line, '\n', n - (size_t) (line - data))) != NULL) {
+		size_t	len = (size_t) (lf - line);
+
+		if (len == 0)
+			return found;
+		if (found < 0 && len >= sizeof name - 1 && memcmp(line, name, sizeof name - 1) == 0) {
+			found = 1;
+			*action_r = line + sizeof name - 1;
+			*len_r = len - (sizeof name - 1);
+		}
+		line = lf + 1;
+	}
+	return 0;
+}
