@@ -370,43 +370,58 @@ db_secret(const char *value, const char *p)
 	return 0;
 }
 
+/* db_userinfo_end - p is behind "://": the @ that ends user:password, NULL: there is no password
+ * end_r     the end of the URI. A password may hold anything; when in doubt more is taken for it, not less */
+static const char *
+db_userinfo_end(const char *p, const char **end_r)
+{
+	size_t	len = strcspn(p, " \t\r\n");
+	const char *at = memrchr(p, '@', len), *colon;
+
+	if (at == NULL && memchr(p, '/', len) == NULL) {	/* perhaps a blank in the password */
+		len = strcspn(p, "/");
+		at = memrchr(p, '@', len);
+	}
+	*end_r = p + len;
+	colon = memchr(p, ':', len);
+	return at != NULL && colon != NULL && colon < at ? at : NULL;
+}
+
+/* db_value_end - the end of a secret value that begins at p */
+static const char *
+db_value_end(const char *p, bool in_uri)
+{
+	if (*p == '\'' && !in_uri) {
+		for (p++; *p != 0 && *p != '\''; p++)
+			if (*p == '\\' && p[1] != 0)
+				p++;
+		return *p != 0 ? p + 1 : p;
+	}
+	for (; *p != 0 && !isspace((unsigned char) *p) && !(in_uri && *p == '&'); p++)
+		if (!in_uri && *p == '\\' && p[1] != 0)
+			p++;
+	return p;
+}
+
 void
 db_conf_hide(struct buf *out, const char *value)
 {
-	const char *uri = strstr(value, "://"), *p = value, *colon, *at = NULL, *end;
+	const char *p = value, *at, *uri_end = value;
 	size_t	n;
 
-	if (uri != NULL) {			/* user:password@ */
-		end = uri + 3 + strcspn(uri + 3, "?");
-		for (const char *q = uri + 3; q < end; q++)
-			if (*q == '@')
-				at = q;
-		colon = memchr(uri + 3, ':', (size_t) (end - uri - 3));
-		if (at != NULL && colon != NULL && colon < at) {
-			buf_add(out, value, (size_t) (colon + 1 - value));
-			buf_adds(out, "***");
-			p = at;
-		}
-	}
 	while (*p != 0) {
-		if ((n = db_secret(value, p)) == 0) {
-			buf_addc(out, *p++);
-			continue;
-		}
-		buf_add(out, p, n);
-		buf_adds(out, "***");
-		p += n;
-		if (*p == '\'') {
-			for (p++; *p != 0 && *p != '\''; p++)
-				if (*p == '\\' && p[1] != 0)
-					p++;
-			if (*p != 0)
-				p++;
+		if (strncmp(p, "://", 3) == 0) {
+			at = db_userinfo_end(p + 3, &uri_end);
+			n = at != NULL ? 3 + strcspn(p + 3, ":") + 1 : 3;
+			buf_add(out, p, n);
+			if (at != NULL)
+				buf_adds(out, "***");
+			p = at != NULL ? at : p + n;
+		} else if ((n = db_secret(value, p)) > 0) {
+			buf_add(out, p, n);
+			buf_adds(out, "***");
+			p = db_value_end(p + n, p + n < uri_end);
 		} else
-			while (*p != 0 && (uri != NULL ? *p != '&' && *p != ' ' : !isspace((unsigned char) *p))) {
-				if (*p == '\\' && p[1] != 0)
-					p++;
-				p++;
-			}
+			buf_addc(out, *p++);
 	}
 }

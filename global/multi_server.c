@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <global/db_conf.h>
 #include <global/maillog.h>
 #include <global/master_proto.h>
 #include <util/mem.h>
@@ -691,6 +692,21 @@ ms_option(const char *name, const char *value, struct main_cf *cf)
 	mem_free(&arg);
 }
 
+/* ms_hide - what was an argument is seen by everyone who lists processes: no passwords there */
+static void
+ms_hide(char *arg)
+{
+	struct buf shown = BUF_INIT(4 * strlen(arg) + 64);
+	size_t	len = strlen(arg);
+
+	db_conf_hide(&shown, arg);
+	if (strcmp(buf_str(&shown), arg) != 0) {
+		explicit_bzero(arg, len);
+		memcpy(arg, shown.data, shown.len < len ? shown.len : len);
+	}
+	buf_fini(&shown);
+}
+
 static struct ms_args
 ms_args_parse(int argc, char **argv, struct main_cf *cf)
 {
@@ -705,7 +721,7 @@ ms_args_parse(int argc, char **argv, struct main_cf *cf)
 		case 'i': ms_option("max_idle", optarg, cf); break;
 		case 'm': ms_option("max_use", optarg, cf); break;
 		case 'n': a.service = optarg; break;
-		case 'o': ms_option(NULL, optarg, cf); break;
+		case 'o': ms_option(NULL, optarg, cf); ms_hide(optarg); break;
 		case 's':
 			if (!units_int_parse(optarg, &n) || n < 1 || n > 1000)
 				msg_fatal("invalid number of sockets: -s %s", optarg);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <global/db_conf.h>
 #include <util/json_out.h>
 
 #define PRINT_MAX	(4u << 20)	/* bytes of one result */
@@ -38,10 +39,23 @@ print_words(struct buf *out, size_t width, size_t col, const char *text)
 }
 
 void
-print_row(const struct conf *c, const char *name, const char *value)
+print_text(const struct buf *text)
 {
-	struct buf out = BUF_INIT(PRINT_MAX), plain = BUF_INIT(PRINT_MAX);
+	struct buf shown = BUF_INIT(PRINT_MAX);
 
+	db_conf_hide(&shown, buf_str(text));
+	puts(buf_str(&shown));
+	buf_fini(&shown);
+}
+
+void
+print_row(const struct conf *c, const char *name, const char *secret)
+{
+	struct buf out = BUF_INIT(PRINT_MAX), plain = BUF_INIT(PRINT_MAX), shown = BUF_INIT(PRINT_MAX);
+	const char *value;
+
+	db_conf_hide(&shown, secret);
+	value = buf_str(&shown);
 	if (c->json) {
 		print_words(&plain, 0, 0, value);
 		json_open(&out, NULL, '{');
@@ -57,4 +71,5 @@ print_row(const struct conf *c, const char *name, const char *value)
 	puts(buf_str(&out));
 	buf_fini(&out);
 	buf_fini(&plain);
+	buf_fini(&shown);
 }

@@ -36,7 +36,7 @@ show_fields(const struct conf *c, const struct request *r, const struct service 
 			if (!c->values_only)
 				buf_addf(&out, "%s =", name);
 			service_add_command(&out, s, c->fold, out.len);
-			puts(buf_str(&out));
+			print_text(&out);
 		}
 		mem_free(&name);
 	}
@@ -81,7 +81,7 @@ show_entry(const struct conf *c, struct request *r, const struct master_cf_entry
 		r->matched = show_options(c, r, &s);
 	else {
 		service_add_entry(&out, &s, c->fold);
-		puts(buf_str(&out));
+		print_text(&out);
 	}
 	service_fini(&s);
 	buf_fini(&out);

@@ -72,8 +72,10 @@ void	names_check_late(const struct conf *);	/* warns of unused names */
  * width     0: any
  * col       columns used, kept up to date */
 void	print_word(struct buf *, size_t width, size_t *col, const char *word, size_t len);
-/* print_row - "name = value" in the form that the options ask for, blanks in the value made single */
+/* print_row - "name = value" in the form that the options ask for, blanks in the value made single
+ * Passwords of the database in it are shown as ***, here and by print_text, which writes one finished text. */
 void	print_row(const struct conf *, const char *name, const char *value);
+void	print_text(const struct buf *);
 
 /* what each part does; the result is an enum conf_status, everything wrong has been said */
 int	show_main(const struct conf *, char **names, size_t n);

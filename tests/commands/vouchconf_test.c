@@ -121,6 +121,8 @@ vouchconf_test_show(void **state)
 		{ { "-q", "-o", "max_idle=9", "-o", "u2= z ", "-x", "max_idle", "u1" }, 0, "max_idle = 9\nu1 = x z\n", "" },
 		{ { "-q", "-x", "-o", "max_idle=${", "max_idle", "max_use" }, 1, "max_use = 3\n",
 		  "conf: fatal: parameter max_idle: truncated macro reference: \"${\"\n" },
+		{ { "-qo", "address_verify_map=pgsql:host=h password=s3cret", "address_verify_map" }, 0,
+		  "address_verify_map = pgsql:host=h password=***\n", "" },
 		{ { "-q", "process_name" }, 0, "process_name = vouchconf\n", "" },
 		{ { "-o", "max_idle" }, 2, "", "conf: fatal: invalid parameter override: missing '=' after attribute name: \"max_idle\"\n" },
 		/* master.cf */

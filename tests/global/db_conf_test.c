@@ -167,6 +167,12 @@ secrets_are_hidden(void **state)
 		{ "pgsql:postgresql://u@h:1/db", "pgsql:postgresql://u@h:1/db" },
 		{ "pgsql:password='s3cret", "pgsql:password=***" },
 		{ "pgsql:password=s3cret\\", "pgsql:password=***" },
+		{ "pgsql:postgresql://u:s3?cret@h/db", "pgsql:postgresql://u:***@h/db" },
+		{ "pgsql:postgresql://u:s3 cret@h/db", "pgsql:postgresql://u:***@h/db" },
+		{ "verify -o a=pgsql:postgresql://u:s3cret@h/d?connect_timeout=1 -o b=pgsql:postgresql://v:s4cret@i/e -o c=d:e@f",
+		  "verify -o a=pgsql:postgresql://u:***@h/d?connect_timeout=1 -o b=pgsql:postgresql://v:***@i/e -o c=d:e@f" },
+		{ "-o { m = pgsql:host=a password='s3cret }' } -o x=y", "-o { m = pgsql:host=a password=*** } -o x=y" },
+		{ "pgsql:postgresql://h/d?password='s3cret&user=u", "pgsql:postgresql://h/d?password=***&user=u" },
 	};
 	struct buf b = BUF_INIT(1024);
 
