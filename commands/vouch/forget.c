@@ -103,7 +103,7 @@ forget_rows(struct records *r, const char *domain, uint64_t *gone)
 		last = to;
 		if (to == NULL)
 			break;
-		progress("rows looked at", seen += FORGET_ROWS, 0);
+		progress("rows looked at", seen += FORGET_ROWS, 0, 0);
 	}
 	progress_end();
 	mem_free(&last);

@@ -24,6 +24,7 @@
 #include "records.h"
 
 #define IMPORT_ROWS	2000		/* in one statement */
+#define IMPORT_BYTES	((size_t) 1 << 20) /* likewise, about; PG_ARGS_BYTES is the limit */
 #define IMPORT_LINE_MAX	(64u << 10)
 #define IMPORT_COMPLAINTS 5
 #define IMPORT_HEADER	"address,status,probed,updated,text"
@@ -43,6 +44,7 @@ struct import {
 	uint64_t line, bad, open, old, done, bytes, size;
 	int64_t	 stamp;
 	unsigned n;
+	size_t	 waiting;		/* bytes of the rows */
 	struct import_row row[IMPORT_ROWS];
 };
 
@@ -138,18 +140,18 @@ import_flush(struct import *m)
 {
 	int	ret = VOUCH_DONE;
 
-	if (m->n == 0)
-		return ret;
-	if (m->records.db != NULL)
+	if (m->n > 0 && m->records.db != NULL)
 		ret = import_db(m);
-	else
+	else if (m->n > 0)
 		import_local(m);
 	for (unsigned i = 0; i < m->n; i++) {
 		free(m->row[i].addr);
 		free(m->row[i].text);
 	}
 	m->n = 0;
-	progress("imported", m->bytes, m->size);
+	m->waiting = 0;
+	if (ret == VOUCH_DONE)
+		progress("imported", m->done + m->old, m->bytes, m->size);
 	return ret;
 }
 
@@ -182,6 +184,7 @@ import_add(struct import *m, const char *addr, const char *status, const char *p
 	utf8_sanitise(r->text, strlen(r->text), m->utf8);
 	r->text[utf8_cut(r->text, strlen(r->text), SHMTAB_VAL_MAX - ADDRESS_HEADER)] = 0;
 	r->updated_s = updated_s;
+	m->waiting += len + strlen(r->text);
 	m->n++;
 	return NULL;
 }
@@ -220,6 +223,7 @@ import_csv(struct import *m, FILE *f, struct buf *line)
 			return "an open quote";
 		}
 		m->line++;
+		m->bytes += strlen(more);
 		if (line->data[line->len - 1] == '\n')
 			buf_cut(line, line->len - 1);
 	}
@@ -273,7 +277,7 @@ import_read(struct import *m, FILE *f)
 		why = csv ? import_csv(m, f, &line) : import_postmap(m, line.data);
 		if (why != NULL)
 			import_bad(m, why);
-		if (m->n == IMPORT_ROWS)
+		if (m->n == IMPORT_ROWS || m->waiting >= IMPORT_BYTES)
 			ret = import_flush(m);
 	}
 	if (ret == VOUCH_DONE && ferror(f)) {

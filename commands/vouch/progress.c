@@ -10,7 +10,7 @@
 static bool progress_shown;
 
 void
-progress(const char *what, uint64_t done, uint64_t total)
+progress(const char *what, uint64_t n, uint64_t done, uint64_t total)
 {
 	static int64_t last_ms;
 	static const char bar[] = "########################################";
@@ -27,11 +27,11 @@ progress(const char *what, uint64_t done, uint64_t total)
 	last_ms = now_ms;
 	progress_shown = true;
 	if (total == 0) {
-		fprintf(stderr, "\r%s: %llu ", what, (unsigned long long) done);
+		fprintf(stderr, "\r%s: %llu ", what, (unsigned long long) n);
 		return;
 	}
-	share = (int) (done >= total ? 40 : done * 40 / total);
-	fprintf(stderr, "\r%s: [%-40.*s] %3d %% %llu ", what, share, bar, share * 100 / 40, (unsigned long long) done);
+	share = (int) (done >= total ? 100 : done * 100 / total);
+	fprintf(stderr, "\r%s: [%-40.*s] %3d %% %llu ", what, share * 40 / 100, bar, share, (unsigned long long) n);
 }
 
 void

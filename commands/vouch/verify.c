@@ -263,7 +263,7 @@ verify_room(void *ctx)
 	if (!v->stopped && bulk_output_write(&v->output) < 0)
 		verify_stop_write(v);
 	if (v->show && !v->stopped)
-		progress("verified", v->size != 0 ? v->bytes : verify_total(v), v->size);
+		progress("verified", verify_total(v), v->bytes, v->size);
 	if (v->at_end && bulk_is_empty(v->bulk))
 		ev_stop(v->loop);
 }

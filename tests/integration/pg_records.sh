@@ -57,6 +57,12 @@ want "list" "$(v a list bad@old.test)" "ok * bad@old.test  fine now"
 want "list by status" "$(v a list --status defer | wc -l)" 1
 want "list --json" "$(v a list --json bad@old.test)" '{"address":"bad@old.test","status":"ok","probed":0,*'
 
+# on a terminal a bar, which ends with all of it
+awk 'BEGIN { for (i = 0; i < 4000; i++) printf "bar%d@bar.test\t0:0:1700000000:250 fine\n", i }' >"$T/bar"
+script -q -c "$BIN/vouch -c $T/b/etc import $T/bar" "$T/typescript" >/dev/null </dev/null || fail "import on a terminal"
+tr '\r' '\n' <"$T/typescript" | grep -q '^imported: \[#\{40\}\] 100 % 4000 ' || fail "bar: $(tr '\r' '\n' <"$T/typescript")"
+v a forget @bar.test >/dev/null || fail forget
+
 # explain
 v a explain bad@old.test >"$T/out" || fail "explain"
 for line in "this host's cache:" "database vouch at" 'result     ok: fine now' 'expires ' 'by         a command' 'answer     ok: fine now' 'probe      no'; do
