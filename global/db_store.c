@@ -252,6 +252,7 @@ static const struct db_trouble_row {
 	{ "22",	   DB_T_DATA, "" },
 	{ "23",	   DB_T_DATA, "" },
 	{ "54",	   DB_T_DATA, "" },
+	{ "P0",	   DB_T_DATA, "" },		/* somebody's trigger */
 	{ "",	   DB_T_CONNECTION, "" },
 };
 

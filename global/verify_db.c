@@ -45,6 +45,16 @@
 	" WHERE excluded.updated >= a.updated AND excluded.updated >= a.forgot" \
 	" AND (excluded.status = 0 OR a.status <> 0)"
 
+/* verify_db_printable - whoever writes a text makes it so: control characters are somebody else's, and go to no client */
+static bool
+verify_db_printable(const char *s, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char) s[i] < ' ' || s[i] == 0x7f)
+			return false;
+	return true;
+}
+
 static bool
 verify_db_valid(const struct db_row *r)
 {
@@ -57,7 +67,7 @@ verify_db_valid(const struct db_row *r)
 			return false;
 	/* a result has a time; what has none is no result */
 	return (n[VERIFY_DB_STATUS] != VERIFY_TODO) == (n[VERIFY_DB_UPDATED] != 0) && memchr(r->key, 0, r->key_len) == NULL &&
-	    memchr(r->text, 0, r->text_len) == NULL;
+	    verify_db_printable(r->text, r->text_len);
 }
 
 /* statements' parameters */
