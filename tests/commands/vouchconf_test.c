@@ -17,7 +17,7 @@
 #include <global/master_cf.h>
 #include <global/params.h>
 
-#define ARGS_MAX	96
+#define ARGS_MAX	256
 #define POSTCONF	"/usr/sbin/postconf"
 
 static char vouchconf_test_dir[] = "/tmp/vouchconf_test.XXXXXX";
@@ -440,7 +440,9 @@ vouchconf_test_same_file(const char *file, const char *before, const char *const
 static bool
 vouchconf_test_differs(const char *name)
 {
-	static const char *const names[] = { "address_verify_map", "config_directory", "mynetworks", "smtp_tls_security_level" };
+	static const char *const names[] = { "address_verify_map", "config_directory", "mynetworks", "smtp_tls_security_level",
+	    "smtpd_client_connection_count_limit", "smtpd_forbid_bare_newline", "smtpd_forbid_unauth_pipelining",
+	    "smtpd_hard_error_limit", "smtpd_junk_command_limit", "smtpd_recipient_limit", "smtpd_timeout" };
 
 	for (size_t i = 0; i < NELEM(names); i++)
 		if (strcmp(name, names[i]) == 0)
