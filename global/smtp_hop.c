@@ -7,16 +7,15 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <bsd/string.h>
 #include <bsd/sys/queue.h>
 
 #include <util/mem.h>
 #include <util/msg.h>
+#include <global/hop_addrs.h>
 #include <global/smtp_said.h>
 
 #define HOP_RSET_MS	10000		/* longest wait for the reply to RSET, of a session that nobody waits for */
-#define HOP_TRIES	8		/* addresses of a name that one call tries */
 #define HOP_LEAVING_MAX	1000		/* sessions that wait for the reply to QUIT; more are closed without it */
 
 struct hop_session {
@@ -34,8 +33,8 @@ struct smtp_hop_call {
 	const struct smtp_hop_ops *ops;
 	void	*ctx;
 	struct ev_defer later;
-	struct mx_lookup *lookup;
-	struct mx_list *list;		/* of a name */
+	struct hop_addrs *find;
+	struct mx_list *list;		/* NULL: a UNIX socket */
 	size_t	 next;
 	struct hop_session *session;	/* being opened, or the kept one that is to be handed out */
 	struct buf text;		/* why the last address was of no use */
@@ -46,9 +45,6 @@ struct smtp_hop {
 	struct ev_loop *loop;
 	const struct smtp_hop_conf *conf;
 	struct dns *dns;
-	struct mx_conf mx;
-	bool	 numeric;
-	struct mx_addr addr;		/* numeric */
 	struct hop_sessions kept, leaving;
 	unsigned kept_n, leaving_n;
 	uint64_t opened, reused, failed;
@@ -56,14 +52,6 @@ struct smtp_hop {
 
 static void smtp_hop_try(struct smtp_hop_call *);
 static void smtp_hop_start(struct smtp_hop_call *);
-
-bool
-smtp_hop_is_name(const struct nexthop *to)
-{
-	struct mx_addr a;
-
-	return !to->is_unix && !mx_addr_parse(to->host, &a) && strcasecmp(to->host, "localhost") != 0;
-}
 
 struct smtp_hop *
 smtp_hop_new(struct ev_loop *loop, const struct smtp_hop_conf *conf, struct dns *dns)
@@ -73,13 +61,6 @@ smtp_hop_new(struct ev_loop *loop, const struct smtp_hop_conf *conf, struct dns 
 	h->loop = loop;
 	h->conf = conf;
 	h->dns = dns;
-	h->mx = (struct mx_conf) { .ipv4 = conf->ipv4, .ipv6 = conf->ipv6, .address_limit = HOP_TRIES, .balance = true,
-	    .defer_no_address = true };
-	if (!conf->to.is_unix && !smtp_hop_is_name(&conf->to)) {
-		h->numeric = true;
-		if (!mx_addr_parse(conf->to.host, &h->addr))	/* RFC 6761 6.3: localhost is the loopback address, whatever the DNS says */
-			mx_addr_parse(conf->ipv4 ? "127.0.0.1" : "::1", &h->addr);
-	}
 	TAILQ_INIT(&h->kept);
 	TAILQ_INIT(&h->leaving);
 	return h;
@@ -238,7 +219,7 @@ static void
 smtp_hop_call_free(struct smtp_hop_call *c)
 {
 	ev_defer_cancel(c->hop->loop, &c->later);
-	mx_cancel(&c->lookup);
+	hop_addrs_cancel(&c->find);
 	mx_list_free(&c->list);
 	buf_fini(&c->text);
 	mem_free(&c);
@@ -328,7 +309,7 @@ smtp_hop_open(struct smtp_hop_call *c, const struct mx_addr *addr)
 {
 	const struct smtp_hop_conf *conf = c->hop->conf;
 	struct smtp_client_to to = { .addr = addr, .port = conf->to.port, .path = conf->to.is_unix ? conf->to.host : NULL,
-	    .name = addr != NULL && smtp_hop_is_name(&conf->to) ? conf->to.host : NULL };
+	    .name = addr != NULL && hop_addrs_is_name(&conf->to) ? conf->to.host : NULL };
 	struct hop_session *s = mem_alloc(sizeof *s);
 	char	text[INET6_ADDRSTRLEN];
 
@@ -347,32 +328,31 @@ smtp_hop_open(struct smtp_hop_call *c, const struct mx_addr *addr)
 static void
 smtp_hop_try(struct smtp_hop_call *c)
 {
-	size_t	n = c->list != NULL ? c->list->n : 1;
+	size_t	i = c->next++;
 
-	if (c->next >= n || c->next >= HOP_TRIES) {
-		ev_defer_set(c->hop->loop, &c->later, smtp_hop_failed, c);
-		return;
-	}
-	c->next++;
-	if (c->list != NULL)
-		smtp_hop_open(c, &c->list->host[c->next - 1].addr);
+	if (c->list == NULL && i == 0)
+		smtp_hop_open(c, NULL);
+	else if (c->list != NULL && i < c->list->n)
+		smtp_hop_open(c, &c->list->host[i].addr);
 	else
-		smtp_hop_open(c, c->hop->numeric ? &c->hop->addr : NULL);
+		ev_defer_set(c->hop->loop, &c->later, smtp_hop_failed, c);
 }
 
 static void
-smtp_hop_found(void *ctx, const struct mx_answer *a)
+smtp_hop_found(void *ctx, struct mx_list *list, const char *dsn, const char *text)
 {
 	struct smtp_hop_call *c = ctx;
 
-	c->lookup = NULL;
-	c->list = a->list;
-	if (a->list == NULL) {
-		c->next = HOP_TRIES;
-		strlcpy(c->dsn, a->dsn, sizeof c->dsn);
-		buf_adds(&c->text, a->text);
+	c->find = NULL;
+	c->list = list;
+	if (list != NULL) {
+		smtp_hop_try(c);
+		return;
 	}
-	smtp_hop_try(c);
+	strlcpy(c->dsn, dsn, sizeof c->dsn);
+	buf_reset(&c->text);
+	buf_adds(&c->text, text);
+	ev_defer_set(c->hop->loop, &c->later, smtp_hop_failed, c);
 }
 
 /* smtp_hop_start - open a session: the addresses first */
@@ -380,12 +360,11 @@ static void
 smtp_hop_start(struct smtp_hop_call *c)
 {
 	struct smtp_hop *h = c->hop;
-	const struct mx_want want = { .domain = h->conf->to.host, .direct = true, .own_route = true };
 
-	if (h->numeric || h->conf->to.is_unix)
+	if (h->conf->to.is_unix)
 		smtp_hop_try(c);
 	else
-		c->lookup = mx_lookup(h->dns, &h->mx, &want, smtp_hop_found, c);
+		c->find = hop_addrs_find(h->loop, h->dns, &h->conf->to, h->conf->ipv4, h->conf->ipv6, smtp_hop_found, c);
 }
 
 struct smtp_hop_call *

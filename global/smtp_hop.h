@@ -37,10 +37,9 @@ struct smtp_hop_ops {			/* one of them is called, once, never before smtp_hop_ta
 	void	(*failed)(void *ctx, const char *dsn, const char *text);	/* borrowed for the call */
 };
 
-/* smtp_hop_new - dns: may be NULL unless the next hop is a name (see smtp_hop_is_name) */
+/* smtp_hop_new - dns: may be NULL unless the next hop is a name (hop_addrs_is_name) */
 struct smtp_hop *smtp_hop_new(struct ev_loop *, const struct smtp_hop_conf *, struct dns *);
 void	smtp_hop_free(struct smtp_hop **);	/* when no session is lent, and no call is open */
-bool	smtp_hop_is_name(const struct nexthop *);
 /* smtp_hop_take - fresh: a new session, not one of those that were kept */
 struct smtp_hop_call *smtp_hop_take(struct smtp_hop *, bool fresh, const struct smtp_hop_ops *, void *ctx);
 void	smtp_hop_cancel(struct smtp_hop_call **);
