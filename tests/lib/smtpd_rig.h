@@ -1,0 +1,40 @@
+/* tests/lib/smtpd_rig.h - smtpd's engine without sockets: plugins from a text, clients that are a few calls, time from the test
+ * One rig at a time: the engine is one per process. Clients are cut off at smtpd_rig_end.
+ */
+#ifndef TESTS_SMTPD_RIG_H
+#define TESTS_SMTPD_RIG_H
+
+#include <daemons/smtpd/smtpd.h>
+
+struct smtpd_rig_client {
+	struct vh_conn *conn;		/* NULL: gone */
+	struct buf out;			/* what it has heard */
+	struct buf in;			/* sent ahead while held */
+	bool	held, finished, slowly, starttls;
+	bool	eof;			/* vh_peek says so */
+	struct smtpd_rig_client *next;
+};
+
+struct smtpd_rig {
+	struct ev_loop *loop;
+	struct smtpd_rig_client *clients;
+	int	spool_fd;
+};
+
+/* smtpd_rig_begin - plugins: text of a plugins file; more: plugins of the test, NULL-ended, or NULL. Fails the test when the
+ * file is no good. Changes to smtpd.conf hold until smtpd_rig_end */
+void	smtpd_rig_begin(struct smtpd_rig *, const char *plugins, const struct vh_plugin *const *more);
+void	smtpd_rig_end(struct smtpd_rig *);
+void	smtpd_rig_open(struct smtpd_rig *, struct smtpd_rig_client *, const char *ip);
+/* smtpd_rig_say - the client sends; whatever can happen at once has happened when it returns */
+void	smtpd_rig_say(struct smtpd_rig *, struct smtpd_rig_client *, const char *text);
+void	smtpd_rig_send(struct smtpd_rig *, struct smtpd_rig_client *, const char *data, size_t n);
+void	smtpd_rig_turn(struct smtpd_rig *);			/* run what is due */
+void	smtpd_rig_advance(struct smtpd_rig *, int64_t ms);
+/* smtpd_rig_heard - all since the last call; borrowed until the next one */
+const char *smtpd_rig_heard(struct smtpd_rig_client *);
+/* smtpd_rig_ask - say the line (CR LF is added); what is heard */
+const char *smtpd_rig_ask(struct smtpd_rig *, struct smtpd_rig_client *, const char *line);
+void	smtpd_rig_hangup(struct smtpd_rig *, struct smtpd_rig_client *);	/* the client is gone */
+
+#endif
