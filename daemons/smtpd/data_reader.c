@@ -82,6 +82,11 @@ data_reader_next(struct data_reader *r, const char **in, size_t *n, const char *
 			if (!r->normalize)
 				return DATA_BARE_CR;
 			return data_reader_part(r, DATA_TEXT, " ", 1, part_r, part_n_r);
+		case DATA_LF_LINE:			/* after a single LF: stuffed as any line, but not the end */
+			r->state = DATA_TEXT;
+			if (*p == '.')
+				continue;
+			break;
 		case DATA_TEXT:
 			break;
 		}
@@ -99,7 +104,7 @@ data_reader_next(struct data_reader *r, const char **in, size_t *n, const char *
 		if (!r->normalize)
 			return DATA_BARE_LF;
 		++*in, --*n;
-		return data_reader_part(r, DATA_LINE, "\r\n", 2, part_r, part_n_r);
+		return data_reader_part(r, DATA_LF_LINE, "\r\n", 2, part_r, part_n_r);
 	}
 	return DATA_MORE;
 }

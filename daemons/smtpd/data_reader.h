@@ -19,7 +19,7 @@ enum data_result {
 
 struct data_reader {
 	bool	normalize;
-	enum { DATA_LINE, DATA_DOT, DATA_DOT_CR, DATA_TEXT, DATA_CR } state;
+	enum { DATA_LINE, DATA_DOT, DATA_DOT_CR, DATA_TEXT, DATA_CR, DATA_LF_LINE } state;
 };
 
 void	data_reader_init(struct data_reader *, bool normalize);

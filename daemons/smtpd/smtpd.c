@@ -11,11 +11,9 @@
 
 #include <global/main_cf.h>
 #include <global/multi_server.h>
-#include <global/stats.h>
-#include <global/verify_store.h>
+#include <global/stats_file.h>
 #include <util/mem.h>
 #include <util/msg.h>
-#include <util/shmtab.h>
 #include <util/sock.h>
 
 #include "smtpd.h"
@@ -23,7 +21,6 @@
 #define SMTPD_HOUSE_MS	250		/* counters are handed over */
 
 static struct {
-	struct shmtab *stats;		/* the cache file of verify, for the counters in it; NULL: none */
 	int	data_fd;
 	struct tls_ctx *tls;		/* the server's */
 	struct ev_timer house;
@@ -159,14 +156,8 @@ smtpd_pre_jail(const struct params *p, const struct main_cf *cf)
 static void
 smtpd_house(void *ctx)
 {
-	const char *why;
-
 	(void) ctx;
-	if (front.stats != NULL) {
-		if (shmtab_check(front.stats, &why) < 0)
-			msg_debug("cache file: %s", why);	/* verify says it */
-		stats_flush(shmtab_words(front.stats));
-	}
+	stats_file_flush();
 	ev_timer_set(smtpd.loop, &front.house, SMTPD_HOUSE_MS, smtpd_house, NULL);
 }
 
@@ -174,17 +165,12 @@ static void
 smtpd_start(struct ev_loop *loop)
 {
 	struct buf reason = BUF_INIT(8192);
-	const char *why = "";
 
 	smtpd.loop = loop;
 	if (plugins_start(smtpd.plugins, &reason) < 0)
 		msg_fatal("%s", buf_str(&reason));
 	buf_fini(&reason);
-	if (front.data_fd >= 0 && shmtab_open(&front.stats, front.data_fd, VERIFY_STORE_FILE,
-	    smtpd.conf.params->address_verify_cache_size, &why) < 0) {
-		msg_warn("%s: %s: nothing is counted", VERIFY_STORE_FILE, why);
-		front.stats = NULL;
-	}
+	stats_file_open(front.data_fd, smtpd.conf.params);
 	smtpd_house(NULL);
 }
 
@@ -197,10 +183,8 @@ smtpd_draining(void)
 static void
 smtpd_leaving(void)
 {
-	if (front.stats != NULL)
-		stats_flush(shmtab_words(front.stats));
 	plugins_free(&smtpd.plugins);
-	shmtab_close(&front.stats);
+	stats_file_close();
 }
 
 /* smtpd -t */
