@@ -1,7 +1,8 @@
-/* tests/tools/echod.c - the floor of the benchmark: a verify server that thinks nothing
+/* tests/tools/echod.c - the floor of the benchmark: a verify server, or with -p ACTION a policy server, that thinks nothing
  * Same shape as the real thing: a UNIX stream socket, many clients, the announcement first, one list in, one
  * list out. It finds the end of the list and whether it is an update, no more; the reply is fixed. What
  * it reaches is what the kernel's sockets and one epoll loop allow, so no worker can be faster.
+ * A policy server announces nothing, and a request ends with an empty line.
  * Clients are shared out evenly among the workers (-w): the floor must not suffer from the kernel's choice.
  */
 #include <err.h>
@@ -39,6 +40,8 @@ struct echod_client {
 static struct echod_client *echod_clients[ECHOD_CLIENTS];
 static unsigned *echod_count;		/* clients of each worker, in memory they share */
 static unsigned echod_workers = 1, echod_self;
+static char echod_action[1024];		/* the reply of a policy server; "": it is none */
+static size_t echod_action_len;
 
 /* echod_complete - whether the bytes end with a list's empty name; a list may end in an empty value too, hence the walk */
 static bool
@@ -47,6 +50,8 @@ echod_complete(const char *p, size_t n)
 	const char *end = p + n, *nul;
 	bool	is_name = true;
 
+	if (echod_action_len > 0)
+		return n > 1 && memcmp(end - 2, "\n\n", 2) == 0;
 	while (p < end) {
 		if (is_name && *p == 0)
 			return true;
@@ -79,7 +84,7 @@ echod_accept(int ep, int listener)
 	}
 	if ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) < 0)
 		return;
-	if (fd >= ECHOD_CLIENTS || send(fd, echod_banner, sizeof(echod_banner), MSG_NOSIGNAL) < 0) {
+	if (fd >= ECHOD_CLIENTS || (echod_action_len == 0 && send(fd, echod_banner, sizeof(echod_banner), MSG_NOSIGNAL) < 0)) {
 		close(fd);
 		return;
 	}
@@ -111,7 +116,9 @@ echod_serve(int fd)
 		return;
 	}
 	/* request\0query\0 or request\0update\0 */
-	if (c->len > 8 && c->in[8] == 'u')
+	if (echod_action_len > 0)
+		n = send(fd, echod_action, echod_action_len, MSG_NOSIGNAL);
+	else if (c->len > 8 && c->in[8] == 'u')
 		n = send(fd, echod_update, sizeof(echod_update), MSG_NOSIGNAL);
 	else
 		n = send(fd, echod_query, sizeof(echod_query), MSG_NOSIGNAL);
@@ -146,16 +153,18 @@ main(int argc, char **argv)
 	const char *path = NULL;
 	int	ch, listener;
 
-	while ((ch = getopt(argc, argv, "s:w:")) != -1) {
+	while ((ch = getopt(argc, argv, "p:s:w:")) != -1) {
 		if (ch == 's')
 			path = optarg;
+		else if (ch == 'p' && strlen(optarg) + 16 < sizeof(echod_action))
+			echod_action_len = (size_t) snprintf(echod_action, sizeof(echod_action), "action=%s\n\n", optarg);
 		else if (ch == 'w' && atoi(optarg) > 0)
 			echod_workers = (unsigned) atoi(optarg);
 		else
 			goto usage;
 	}
 	if (path == NULL || optind != argc) {
-usage:		fprintf(stderr, "usage: echod -s SOCKET [-w WORKERS]\n");
+usage:		fprintf(stderr, "usage: echod -s SOCKET [-w WORKERS] [-p ACTION]\n");
 		return 2;
 	}
 	if ((listener = sock_unix_listen(path, 128, 0666)) < 0)
