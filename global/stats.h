@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define PROBE_INFLIGHT_FILE "probe_inflight.vouch"	/* in data_directory: a table of the addresses that probe(8) asks about */
+
 enum stat_id {
 #define STAT(name, help) STAT_##name,
 #include <global/stats.def>

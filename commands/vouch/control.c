@@ -22,7 +22,7 @@
 #include <global/pidfile_lock.h>
 
 #include "check.h"
-#include "vouch.h"
+#include "figures.h"
 
 #define CONTROL_STOP_MS	   10000	/* stop waits so long for the master to go */
 #define CONTROL_ABORT_MS   1000		/* abort kills after so long */
@@ -334,11 +334,9 @@ vouch_reload(struct vouch *v)
 	return ret;
 }
 
-/* control_children - print how many processes of each name the master has, as the kernel tells it; nothing if it does not */
-static void
-control_children(pid_t master)
+size_t
+vouch_processes(pid_t master, struct vouch_processes *kinds, size_t max)
 {
-	struct { char name[32]; unsigned n; } kinds[32];
 	struct buf pids = BUF_INIT(1 << 20), comm = BUF_INIT(64);
 	size_t	kinds_n = 0, i;
 	char   *path = mem_printf("/proc/%d/task/%d/children", (int) master, (int) master), *p, *end;
@@ -353,28 +351,29 @@ control_children(pid_t master)
 				buf_cut(&comm, comm.len - 1);
 				for (i = 0; i < kinds_n && strcmp(kinds[i].name, buf_str(&comm)) != 0; i++)
 					;
-				if (i == kinds_n && kinds_n < NELEM(kinds)) {
+				if (i == kinds_n && kinds_n < max) {
 					snprintf(kinds[i].name, sizeof(kinds[i].name), "%s", buf_str(&comm));
 					kinds[kinds_n++].n = 0;
 				}
-				if (i < NELEM(kinds))
+				if (i < kinds_n)
 					kinds[i].n++;
 			}
 			free(file);
 		}
 	}
-	for (i = 0; i < kinds_n; i++)
-		vouch_say("%s: %u process%s", kinds[i].name, kinds[i].n, kinds[i].n == 1 ? "" : "es");
 	buf_fini(&pids);
 	buf_fini(&comm);
 	free(path);
+	return kinds_n;
 }
 
 int
 vouch_status(struct vouch *v)
 {
+	struct vouch_processes kinds[32];
 	char   *queue = vouch_param(v, "queue_directory");
 	pid_t	pid = 0;
+	size_t	n;
 	int	running = queue != NULL ? vouch_running(queue, &pid) : -1;
 
 	free(queue);
@@ -385,7 +384,9 @@ vouch_status(struct vouch *v)
 		return VOUCH_REFUSED;
 	}
 	vouch_say("running, pid %d", (int) pid);
-	control_children(pid);
+	n = vouch_processes(pid, kinds, NELEM(kinds));
+	for (size_t i = 0; i < n; i++)
+		vouch_say("%s: %u process%s", kinds[i].name, kinds[i].n, kinds[i].n == 1 ? "" : "es");
 	return VOUCH_DONE;
 }
 

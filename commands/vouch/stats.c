@@ -1,9 +1,5 @@
-/* commands/vouch/stats.c - stats: the counters of this host's verify service, read from the cache file
- * Asks no daemon: works while none runs, and costs the workers nothing.
- */
+/* commands/vouch/stats.c - stats: the counters of this host's verify service, as text, JSON, or for Prometheus */
 
-#include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,12 +8,8 @@
 
 #include <util/json_out.h>
 #include <util/mem.h>
-#include <util/shmtab.h>
-#include <util/sock.h>
-#include <global/stats.h>
-#include <global/verify_store.h>
 
-#include "vouch.h"
+#include "figures.h"
 
 static const struct stats_cache_row {
 	const char *name, *help;
@@ -56,12 +48,13 @@ stats_metric(const char *part, const char *name, const char *help, bool counts, 
 	    part, name, suffix, help, part, name, suffix, counts ? "counter" : "gauge", part, name, suffix, value);
 }
 
+static const char stats_probing[] = "addresses that probe(8) is asking about";
+
 static void
-stats_print(enum stats_form form, const uint64_t *words, const struct shmtab_stat *st, enum db_state db)
+stats_print(enum stats_form form, const struct figures *f)
 {
-	static const char *const states[] = {
-		[DB_STATE_NONE] = "none", [DB_STATE_UP] = "up", [DB_STATE_PARTLY] = "partly", [DB_STATE_DOWN] = "down",
-	};
+	const struct shmtab_stat *st = &f->cache;
+	const uint64_t *words = f->count;
 	struct buf out = BUF_INIT(64 * 1024);
 
 	switch (form) {
@@ -71,7 +64,9 @@ stats_print(enum stats_form form, const uint64_t *words, const struct shmtab_sta
 		for (size_t i = 0; i < NELEM(stats_cache_table); i++)
 			printf("cache_%-16s %12" PRIu64 "  %s\n", stats_cache_table[i].name, stats_cache_value(st, i),
 			    stats_cache_table[i].help);
-		printf("%-22s %12s  connection to the shared database, of the workers\n", "database", states[db]);
+		if (f->has_probe)
+			printf("%-22s %12" PRIu64 "  %s\n", "probing", f->probing, stats_probing);
+		printf("%-22s %12s  connection to the shared database, of the workers\n", "database", figures_db_words[f->db]);
 		break;
 	case STATS_JSON:
 		json_open(&out, NULL, '{');
@@ -83,7 +78,9 @@ stats_print(enum stats_form form, const uint64_t *words, const struct shmtab_sta
 		for (size_t i = 0; i < NELEM(stats_cache_table); i++)
 			json_put_uint(&out, stats_cache_table[i].name, stats_cache_value(st, i));
 		json_close(&out, '}');
-		json_put_str(&out, "database", states[db]);
+		if (f->has_probe)
+			json_put_uint(&out, "probing", f->probing);
+		json_put_str(&out, "database", figures_db_words[f->db]);
 		json_close(&out, '}');
 		printf("%s\n", buf_str(&out));
 		break;
@@ -93,9 +90,11 @@ stats_print(enum stats_form form, const uint64_t *words, const struct shmtab_sta
 		for (size_t i = 0; i < NELEM(stats_cache_table); i++)
 			stats_metric("cache", stats_cache_table[i].name, stats_cache_table[i].help,
 			    stats_cache_table[i].counts, stats_cache_value(st, i));
-		if (db != DB_STATE_NONE)
+		if (f->has_probe)
+			stats_metric("probe", "probing", stats_probing, false, f->probing);
+		if (f->db != DB_STATE_NONE)
 			stats_metric("database", "up", "whether the workers are connected to the shared database", false,
-			    db == DB_STATE_UP);
+			    f->db == DB_STATE_UP);
 		break;
 	}
 	buf_fini(&out);
@@ -110,12 +109,8 @@ vouch_stats(struct vouch *v)
 		{ NULL, 0, NULL, 0 },
 	};
 	enum stats_form form = STATS_TEXT;
-	struct shmtab *tab = NULL;
-	struct shmtab_stat st;
-	uint64_t words[STATS];
-	const char *why = NULL;
-	char   *dir;
-	int	c, fd = -1, ret = VOUCH_TEMPORARY;
+	struct figures f;
+	int	c, ret;
 
 	opterr = 0;
 	while ((c = getopt_long(v->argc, v->argv, "", longs, NULL)) != -1) {
@@ -133,27 +128,7 @@ vouch_stats(struct vouch *v)
 	if (optind < v->argc)
 		return vouch_usage(v, "too many arguments");
 
-	if ((dir = vouch_param(v, "data_directory")) == NULL)
-		return VOUCH_TEMPORARY;
-	if ((fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) {
-		vouch_sorry("%s: %s%s", dir, strerror(errno),
-		    errno == EACCES ? ": run this as root or as the instance's owner" : "");
-		goto out;
-	}
-	if (shmtab_open_read(&tab, fd, VERIFY_STORE_FILE, &why) < 0) {
-		vouch_sorry("%s/%s: %s: %s", dir, VERIFY_STORE_FILE, why, errno == ENOENT ?
-		    "verify makes it when it starts for the first time" : errno == EACCES ?
-		    "run this as root or as the instance's owner" : "verify makes a new one when it starts");
-		goto out;
-	}
-	for (int i = 0; i < STATS; i++)
-		words[i] = atomic_load_explicit(&shmtab_words(tab)[i], memory_order_relaxed);
-	shmtab_stat(tab, &st);
-	stats_print(form, words, &st, db_state(shmtab_words(tab) + VERIFY_STORE_WORDS));
-	ret = VOUCH_DONE;
-out:
-	shmtab_close(&tab);
-	sock_close(&fd);
-	free(dir);
+	if ((ret = figures_read(v, &f)) == VOUCH_DONE)
+		stats_print(form, &f);
 	return ret;
 }

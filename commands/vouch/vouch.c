@@ -59,6 +59,8 @@ static const struct vouch_row {
 	  "report a result: ok, defer or bounce" },
 	{ "stats", "[--json|--prometheus]", 0, 1, NEED_CF, VOUCH_TEMPORARY, vouch_stats,
 	  "print the counters of this host" },
+	{ "top", "[-i INTERVAL] [-n COUNT]", 0, -1, NEED_CF, VOUCH_TEMPORARY, vouch_top,
+	  "watch them: rates, hits, open probes, cache, database, processes" },
 	{ "forget", "ADDR|@DOMAIN ...", 1, -1, NEED_CF, VOUCH_TEMPORARY, vouch_forget,
 	  "forget what is known about addresses, on every host" },
 	{ "explain", "ADDR", 1, 1, NEED_CF, VOUCH_TEMPORARY, vouch_explain,

@@ -30,7 +30,7 @@ typedef int vouch_fn(struct vouch *);	/* returns an exit code */
 vouch_fn vouch_init;
 vouch_fn vouch_start, vouch_start_fg, vouch_stop, vouch_abort, vouch_reload, vouch_status, vouch_check, vouch_logrotate;
 vouch_fn vouch_query, vouch_verify, vouch_update;
-vouch_fn vouch_stats;
+vouch_fn vouch_stats, vouch_top;
 vouch_fn vouch_attach, vouch_detach;
 vouch_fn vouch_list, vouch_export, vouch_import, vouch_forget, vouch_explain, vouch_db;
 

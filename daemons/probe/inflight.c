@@ -13,7 +13,6 @@
 #include <util/msg.h>
 #include <util/shmtab.h>
 
-#define INFLIGHT_FILE	  "probe_inflight.vouch"
 #define INFLIGHT_LOOK_MS  2000		/* how often we look for orphans */
 #define INFLIGHT_BATCH	  1000		/* orphans taken in one go */
 
@@ -199,8 +198,8 @@ inflight_init(struct ev_loop *loop, int data_fd, uint64_t bytes, int64_t life_s,
 	inflight.life_s = life_s;
 	inflight.room = room;
 	inflight.adopt = adopt;
-	if (shmtab_open(&inflight.table, data_fd, INFLIGHT_FILE, bytes, &why) < 0) {
-		msg_warn("%s in data_directory: %s: %s: probes are lost when this process is killed", INFLIGHT_FILE, why, strerror(errno));
+	if (shmtab_open(&inflight.table, data_fd, PROBE_INFLIGHT_FILE, bytes, &why) < 0) {
+		msg_warn("%s in data_directory: %s: %s: probes are lost when this process is killed", PROBE_INFLIGHT_FILE, why, strerror(errno));
 		inflight.table = NULL;
 		return;
 	}

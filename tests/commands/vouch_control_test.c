@@ -288,6 +288,109 @@ stats_in_three_forms(void **state)
 	}
 }
 
+/* source: Prometheus, exposition formats, text format 0.0.4: for each metric HELP, TYPE, sample; names in its alphabet, each once */
+static void
+stats_for_prometheus(void **state)
+{
+	static const char alphabet[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_:";
+	struct control *t = *state;
+	char   *out, *line, *save = NULL, name[128] = "", type[16], *seen;
+	int	metrics = 0, at = 0;
+
+	control_run(t, "start", 0, "started");
+	command_fini(&t->c);
+	command_run(&t->c, t->vouch, "-c", t->etc, "update", "a@b", "ok", "250 2.1.5 Ok", NULL);
+	command_want(&t->c, "update", 0, "");
+	command_fini(&t->c);
+	command_run(&t->c, t->vouch, "-c", t->etc, "stats", "--prometheus", NULL);
+	command_want(&t->c, "stats", 0, "");
+	control_run(t, "stop", 0, "stopped");
+	command_fini(&t->c);
+	command_run(&t->c, t->vouch, "-c", t->etc, "stats", "--prometheus", NULL);
+	out = mem_strdup(buf_str(&t->c.out));
+	seen = mem_strdup(out);
+	assert_int_equal(out[strlen(out) - 1], '\n');
+	assert_null(strstr(out, "\n\n"));
+	for (line = strtok_r(out, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save), at = (at + 1) % 3) {
+		char   *end, *first;
+		char	word[128], want[300];
+
+		switch (at) {
+		case 0:
+			if (sscanf(line, "# HELP %127s %127s", name, word) != 2 || strspn(name, alphabet) != strlen(name) ||
+			    (*name >= '0' && *name <= '9') || strchr(line, '\\') != NULL)
+				fail_msg("no help: %s", line);
+			snprintf(want, sizeof want, "# HELP %s ", name);
+			first = strstr(seen, want);
+			if (strstr(first + 1, want) != NULL)
+				fail_msg("twice: %s", name);
+			break;
+		case 1:
+			snprintf(want, sizeof want, "# TYPE %s ", name);
+			if (strncmp(line, want, strlen(want)) != 0 || sscanf(line + strlen(want), "%15s", type) != 1 ||
+			    (strcmp(type, "counter") != 0 && strcmp(type, "gauge") != 0))
+				fail_msg("no type: %s", line);
+			/* what counts is called so */
+			assert_int_equal(strcmp(type, "counter") == 0, strlen(name) > 6 && strcmp(name + strlen(name) - 6, "_total") == 0);
+			break;
+		case 2:
+			if (strncmp(line, name, strlen(name)) != 0 || line[strlen(name)] != ' ')
+				fail_msg("no sample of %s: %s", name, line);
+			strtod(line + strlen(name) + 1, &end);
+			if (end == line + strlen(name) + 1 || *end != 0)
+				fail_msg("no number: %s", line);
+			metrics++;
+			break;
+		}
+	}
+	assert_int_equal(at, 0);
+	assert_true(metrics > 50);
+	free(out);
+	free(seen);
+}
+
+static void
+top_counts_and_ends(void **state)
+{
+	struct control *t = *state;
+	char   *path = command_path(t->vouch), *line, *second;
+	double	first_rate, second_rate;
+
+	command_fini(&t->c);
+	command_run(&t->c, t->vouch, "-c", t->etc, "top", "-n", "1", NULL);
+	command_want(&t->c, "never started", 75, "verify_cache.vouch");
+	control_run(t, "start", 0, "started");
+	command_fini(&t->c);
+	command_run(&t->c, t->vouch, "-c", t->etc, "update", "a@b", "ok", "250 2.1.5 Ok", NULL);
+	command_want(&t->c, "update", 0, "");
+
+	/* no terminal: a line for each interval, and the end after so many; an update meanwhile shows as a rate */
+	command_fini(&t->c);
+	command_run(&t->c, "/bin/sh", "-c", "\"$1\" -c \"$2\" top -i 700ms -n 2 & \"$1\" -c \"$2\" update x@y ok 250; "
+	    "\"$1\" -c \"$2\" query a@b; wait $!", "sh", path, t->etc, NULL);
+	command_want(&t->c, "top -n 2", 0, "a@b: deliverable| bounce=0.0 | database=none verify=|entries=2 ");
+	line = strstr(buf_str(&t->c.out), "time=");
+	assert_non_null(line);
+	second = strstr(line + 1, "time=");
+	assert_non_null(second);
+	assert_null(strstr(second + 1, "time="));
+	assert_null(strchr(line, '\033'));
+	assert_int_equal(sscanf(strstr(line, " queries="), " queries=%lf", &first_rate), 1);
+	assert_int_equal(sscanf(strstr(second, " queries="), " queries=%lf", &second_rate), 1);
+	assert_true(first_rate + second_rate > 0);		/* a worker hands its counts over four times a second */
+	assert_true(t->c.ms >= 1400);
+	control_run(t, "stop", 0, "stopped");
+	command_fini(&t->c);
+	command_run(&t->c, t->vouch, "-c", t->etc, "top", "-i", "100ms", "-n", "1", NULL);
+	command_want(&t->c, "stopped", 0, " queries=0.0 | hits=- | processes=0\n");
+	for (const char *const *bad = (const char *const []) { "-n0", "-i0", "-i2h", "-ifast", "-x", "more", NULL }; *bad != NULL; bad++) {
+		command_fini(&t->c);
+		command_run(&t->c, t->vouch, "-c", t->etc, "top", *bad, NULL);
+		command_want(&t->c, *bad, 2, "usage: vouch top");
+	}
+	free(path);
+}
+
 static void
 abort_kills_what_stands_still(void **state)
 {
@@ -402,6 +505,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(reload_and_its_verdict, control_setup, control_teardown),
 		cmocka_unit_test_setup_teardown(query_waits_for_a_result, control_setup, control_teardown),
 		cmocka_unit_test_setup_teardown(stats_in_three_forms, control_setup, control_teardown),
+		cmocka_unit_test_setup_teardown(stats_for_prometheus, control_setup, control_teardown),
+		cmocka_unit_test_setup_teardown(top_counts_and_ends, control_setup, control_teardown),
 		cmocka_unit_test_setup_teardown(abort_kills_what_stands_still, control_setup, control_teardown),
 		cmocka_unit_test_setup_teardown(foreground_ends_with_zero, control_setup, control_teardown),
 		cmocka_unit_test_setup_teardown(log_is_rotated, control_setup, control_teardown),

@@ -1,0 +1,34 @@
+/* commands/vouch/figures.h - what there is to count about this host's verify service, read from files in data_directory
+ * Asks no daemon: works while none runs, and costs the workers nothing.
+ */
+#ifndef FIGURES_H
+#define FIGURES_H
+
+#include <stdint.h>
+
+#include <util/shmtab.h>
+#include <global/db_store.h>
+#include <global/stats.h>
+
+#include "vouch.h"
+
+struct figures {
+	uint64_t count[STATS];		/* by enum stat_id */
+	struct shmtab_stat cache;
+	enum db_state db;
+	bool	 has_probe;		/* there is a probe(8), or was one */
+	uint64_t probing;		/* addresses that it is asking about */
+};
+extern const char *const figures_db_words[];	/* by enum db_state */
+
+/* figures_read - VOUCH_DONE, or VOUCH_TEMPORARY, which is said */
+int	figures_read(const struct vouch *, struct figures *);
+
+/* vouch_processes - how many processes of each name the master has, as the kernel tells it; how many kinds there are */
+struct vouch_processes {
+	char	 name[32];
+	unsigned n;
+};
+size_t	vouch_processes(pid_t master, struct vouch_processes *, size_t max);
+
+#endif
