@@ -21,6 +21,7 @@
 #include <daemons/smtpcbd/smtpcbd.h>
 #include <global/probe_text.h>
 #include <global/stats.h>
+#include <tests/lib/ms_fake.h>
 #include <tests/lib/verify_stub.h>
 #include <util/mem.h>
 #include <util/msg.h>
@@ -36,89 +37,9 @@ struct ev_loop *smtpcbd_loop;
 struct verify_store *smtpcbd_store;
 struct verify_async *smtpcbd_verify;
 
-/* the skeleton */
-
-struct ms_client {
-	void   *ctx;
-	int	fd, peer;
-	bool	held, last, eof, closed;
-	struct buf in, out;
-	struct ev_defer defer;
+static const struct multi_server server = {
+	.opened = smtpcbd_opened, .input = smtpcbd_input, .eof = smtpcbd_eof, .closed = smtpcbd_closed,
 };
-
-static void ms_feed(struct ms_client *c);
-
-static void
-ms_close(struct ms_client *c)
-{
-	if (c->closed)
-		return;
-	c->closed = true;
-	smtpcbd_closed(c, c->ctx);
-	ev_defer_cancel(smtpcbd_loop, &c->defer);
-}
-
-static void
-ms_deferred(void *ctx)
-{
-	struct ms_client *c = ctx;
-
-	if (c->last)
-		ms_close(c);
-	else
-		ms_feed(c);
-}
-
-static void
-ms_feed(struct ms_client *c)
-{
-	struct buf in = c->in;
-	enum ms_next next = MS_MORE;
-	size_t	used = in.len;
-	bool	partial;
-
-	buf_init(&c->in, 1 << 20);
-	if (in.len > 0) {
-		next = smtpcbd_input(c, c->ctx, in.data, in.len, &used, &partial);
-		if (next == MS_MORE)
-			assert_int_equal(used, in.len);
-		buf_add(&c->in, in.data + used, in.len - used);
-	}
-	if (next == MS_MORE && c->eof)
-		next = smtpcbd_eof(c, c->ctx) == MS_HOLD ? MS_HOLD : MS_CLOSE;
-	c->held = next == MS_HOLD;
-	if (next == MS_CLOSE)
-		ms_close(c);
-	buf_fini(&in);
-}
-
-void
-ms_send(struct ms_client *c, const void *data, size_t n)
-{
-	assert_false(c->closed);
-	buf_add(&c->out, data, n);
-}
-
-void
-ms_resume(struct ms_client *c)
-{
-	assert_true(c->held);
-	c->held = false;
-	ev_defer_set(smtpcbd_loop, &c->defer, ms_deferred, c);
-}
-
-void
-ms_finish(struct ms_client *c)
-{
-	c->held = c->last = true;
-	ev_defer_set(smtpcbd_loop, &c->defer, ms_deferred, c);
-}
-
-int
-ms_fd(const struct ms_client *c)
-{
-	return c->fd;
-}
 
 /* the world */
 
@@ -136,23 +57,6 @@ log_line(void *ctx, int level, const char *line)
 	complaints += strstr(line, "client=local: bad request") != NULL || strstr(line, "client=local: request too long") != NULL;
 	buf_adds(&logged, line);
 	buf_addc(&logged, '\n');
-}
-
-static void
-turn(void)
-{
-	for (int quiet = 0; quiet < 3; )
-		quiet = ev_turn(smtpcbd_loop, 1) > 0 ? 0 : quiet + 1;
-}
-
-static void
-pass(int64_t ms)
-{
-	for (int64_t step; ms > 0; ms -= step) {	/* the stub must have its turns, too */
-		step = ms < 1000 ? ms : 1000;
-		ev_fake_advance(smtpcbd_loop, step);
-		turn();
-	}
 }
 
 static int
@@ -181,6 +85,7 @@ begin(void **state)
 	assert_int_equal(verify_store_open(&smtpcbd_store, dirfd, &conf, &why), 0);
 	close(dirfd);
 	smtpcbd_loop = ev_loop_new_fake(NOW);
+	ms_fake_init(smtpcbd_loop, &server);
 	path = mem_printf("%s/verify", dir);
 	assert_int_equal(verify_stub_open(&stub, smtpcbd_loop, path, 600), 0);
 	stub_open = true;
@@ -200,7 +105,7 @@ end(void **state)
 
 	(void) state;
 	msg_catch(NULL, NULL);
-	turn();
+	ms_fake_turn();
 	smtpcbd_wait_fini();
 	verify_async_free(&smtpcbd_verify);
 	if (stub_open)
@@ -214,63 +119,10 @@ end(void **state)
 	return 0;
 }
 
-static struct ms_client *
-client_on(int fd, int peer)
-{
-	struct ms_client *c = mem_alloc(sizeof *c);
-
-	c->fd = fd;
-	c->peer = peer;
-	buf_init(&c->in, 1 << 20);
-	buf_init(&c->out, 1 << 20);
-	c->ctx = smtpcbd_opened(c);
-	return c;
-}
-
-static struct ms_client *
-client(void)
-{
-	int	fd[2];
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
-	return client_on(fd[0], fd[1]);
-}
-
-static void
-client_free(struct ms_client *c)
-{
-	ms_close(c);
-	sock_close(&c->fd);
-	sock_close(&c->peer);
-	buf_fini(&c->in);
-	buf_fini(&c->out);
-	mem_free(&c);
-}
-
-static void
-say_n(struct ms_client *c, const char *text, size_t n)
-{
-	assert_false(c->closed);
-	buf_add(&c->in, text, n);
-	if (!c->held)
-		ms_feed(c);
-	turn();
-}
-
 static void
 say(struct ms_client *c, const char *text)
 {
-	say_n(c, text, strlen(text));
-}
-
-static void
-hang_up(struct ms_client *c)
-{
-	c->eof = true;
-	shutdown(c->peer, SHUT_WR);
-	if (!c->held)
-		ms_feed(c);
-	turn();
+	ms_fake_say(c, text, strlen(text));
 }
 
 static void __attribute__((format(printf, 3, 4)))
@@ -324,7 +176,7 @@ test_known(void **state)
 		  false, "TEMPFAIL:450 4.7.1 Greylisted:xk7@b.example:mx1.b.example[192.0.2.7]:1767000000:1767000061\n" },
 		{ "a result from the future", VERIFY_OK, "250 Ok", -100, false, "OK:250 Ok:xk8@b.example:vouch.example.com:1767000000:1767604901\n" },
 	};
-	struct ms_client *c = client();
+	struct ms_client *c = ms_fake_client();
 	char	addr[40], line[60];
 
 	(void) state;
@@ -340,14 +192,14 @@ test_known(void **state)
 			fail_msg("%s: verify was asked %u times", cases[i].name, stub.requests - before);
 	}
 	assert_int_equal(stats_local[STAT_smtpcbd_cached], NELEM(cases));
-	client_free(c);
+	ms_fake_free(&c);
 }
 
 /* 5, 6: unknown, expired */
 static void
 test_wait(void **state)
 {
-	struct ms_client *c = client(), *d;
+	struct ms_client *c = ms_fake_client(), *d;
 
 	(void) state;
 	/* verify knows it by itself: it may be that it does not share its table with us. No times to tell then */
@@ -361,18 +213,18 @@ test_wait(void **state)
 	/* a result in time, seen in the table */
 	say(c, "<xa@b.example>\n");
 	assert_int_equal(stub.requests, 4);
-	pass(3000);
+	ms_fake_pass(3000);
 	want(c, "5: nothing yet", "%s", "");
 	result("xa@b.example", VERIFY_BOUNCE, "550 no", NOW + 3);
-	pass(10);
+	ms_fake_pass(10);
 	want(c, "5: the result", "FAIL:550 no:xa@b.example:vouch.example.com:%d:%d\n", NOW + 3, NOW + 3 + 10801);
 
 	/* none in time: exactly at the limit. Verify is asked again now and then, on one connection */
 	stub.requests = 0;
 	say(c, "<xb@b.example>\n");
-	pass(WAIT_S * 1000 - 1);
+	ms_fake_pass(WAIT_S * 1000 - 1);
 	want(c, "6: a moment before", "%s", "");
-	pass(1);
+	ms_fake_pass(1);
 	want(c, "6: no result", LATER, "xb@b.example", NOW + 23, NOW + 83);
 	assert_in_range(stub.requests, 1 + 15, 1 + 20);
 
@@ -381,15 +233,15 @@ test_wait(void **state)
 	say(c, "<xe@b.example>\n");
 	want(c, "5: expired", "%s", "");
 	result("xe@b.example", VERIFY_OK, "250 Ok", NOW + 23);
-	pass(10);
+	ms_fake_pass(10);
 	want(c, "5: renewed", "OK:250 Ok:xe@b.example:vouch.example.com:%d:%d\n", NOW + 23, NOW + 23 + 7 * 86400 + 1);
 
 	/* a result in the same turn as the end of the wait counts */
-	d = client();
+	d = ms_fake_client();
 	say(d, "<xs@b.example>\n");
-	pass(WAIT_S * 1000 - 1);
+	ms_fake_pass(WAIT_S * 1000 - 1);
 	result("xs@b.example", VERIFY_OK, "250 Ok", NOW + 43);
-	pass(1);
+	ms_fake_pass(1);
 	want(d, "in the same turn", "OK:250 Ok:xs@b.example:vouch.example.com:%d:%d\n", NOW + 43, NOW + 43 + 7 * 86400 + 1);
 
 	/* smtpcbd_wait = 0: the probe is started, nobody waits */
@@ -398,8 +250,8 @@ test_wait(void **state)
 	say(d, "<xz@b.example>\n");
 	want(d, "6: no wait", LATER, "xz@b.example", NOW + 43, NOW + 103);
 	assert_int_equal(stub.requests, 1);
-	client_free(c);
-	client_free(d);
+	ms_fake_free(&c);
+	ms_fake_free(&d);
 }
 
 /* 8 to 13, 15, 16: what needs no record */
@@ -442,19 +294,19 @@ test_local(void **state)
 	for (size_t i = 0; i < NELEM(cases); i++) {
 		unsigned before = stub.requests;
 
-		c = client();
+		c = ms_fake_client();
 		snprintf(line, sizeof line, "%s\n", cases[i].line);
 		say(c, line);
 		want(c, cases[i].name, "%s", cases[i].want);
 		if (c->closed != cases[i].closes || (stub.requests > before) != cases[i].asks)
 			fail_msg("%s: closed %d, asked verify %u", cases[i].name, c->closed, stub.requests - before);
-		client_free(c);
+		ms_fake_free(&c);
 	}
 	assert_string_equal(stub.addr, "0u@foo_bar.example");
 
 	/* 13, enabled: verify sees the letters */
 	smtpcbd_conf.smtputf8 = true;
-	c = client();
+	c = ms_fake_client();
 	say(c, "<\"0e\\\xc3\\\xa9\"@b.example>\n");
 	want(c, "13: enabled", "%s", "OK:text for 0e??@b.example:0e??@b.example:vouch.example.com:1767000000:1767000000\n");
 	assert_string_equal(stub.addr, "0e\xc3\xa9@b.example");
@@ -462,14 +314,14 @@ test_local(void **state)
 	say(c, "<\"0e\\\xc3\\\xa9\"@b.example>\n");
 	want(c, "13: and in replies", "%s",
 	    "OK:text for 0e\xc3\xa9@b.example:0e\xc3\xa9@b.example:vouch.example.com:1767000000:1767000000\n");
-	client_free(c);
+	ms_fake_free(&c);
 
 	/* 15 */
-	c = client();
+	c = ms_fake_client();
 	snprintf(line, sizeof line, "<%0503d@b.example>\n", 1);
 	say(c, line);
 	want(c, "15: long", "%s", "FAIL:5.1.7 address too long::vouch.example.com:1767000000:1767000000\n");
-	client_free(c);
+	ms_fake_free(&c);
 }
 
 /* 14, 16: what is never a line */
@@ -478,41 +330,41 @@ test_alien(void **state)
 {
 	static const char too_long[] = "TEMPFAIL:request too long::vouch.example.com:1767000000:1767000000\n";
 	static const char bad[] = "TEMPFAIL:bad request::vouch.example.com:1767000000:1767000000\n";
-	struct ms_client *c = client();
+	struct ms_client *c = ms_fake_client();
 	char	line[1100];
 
 	(void) state;
 	memset(line, 'a', sizeof line);
-	say_n(c, line, 1024);
+	ms_fake_say(c, line, 1024);
 	assert_false(c->closed);
-	say_n(c, "aa", 2);
+	ms_fake_say(c, "aa", 2);
 	want(c, "14: 1026 bytes, no end", "%s", too_long);
 	assert_true(c->closed);
-	client_free(c);
+	ms_fake_free(&c);
 
-	c = client();
+	c = ms_fake_client();
 	line[1030] = '\n';
-	say_n(c, line, 1031);
+	ms_fake_say(c, line, 1031);
 	want(c, "14: in one piece", "%s", too_long);
-	client_free(c);
+	ms_fake_free(&c);
 
-	c = client();
+	c = ms_fake_client();
 	for (int i = 0; i < 1024; i++)
-		say_n(c, "b", 1);
+		ms_fake_say(c, "b", 1);
 	say(c, "\n");
 	want(c, "byte by byte, just short enough", "%s", bad);
-	client_free(c);
+	ms_fake_free(&c);
 
-	c = client();
-	say_n(c, "\x16\x03\x01\x02\x00", 5);
+	c = ms_fake_client();
+	ms_fake_say(c, "\x16\x03\x01\x02\x00", 5);
 	want(c, "16: TLS, no line end", "%s", bad);
 	assert_true(c->closed);
-	client_free(c);
+	ms_fake_free(&c);
 
-	c = client();
-	say_n(c, "<a\0b@c.example>", 15);
+	c = ms_fake_client();
+	ms_fake_say(c, "<a\0b@c.example>", 15);
 	want(c, "16: NUL, no line end", "%s", bad);
-	client_free(c);
+	ms_fake_free(&c);
 	/* once per client address per minute */
 	assert_int_equal(complaints, 1);
 	assert_int_equal(stats_local[STAT_smtpcbd_malformed], 5);
@@ -523,104 +375,104 @@ test_alien(void **state)
 static void
 test_eof(void **state)
 {
-	struct ms_client *c = client();
+	struct ms_client *c = ms_fake_client();
 
 	(void) state;
-	hang_up(c);
+	ms_fake_eof(c);
 	want(c, "18: nothing said", "%s", "");
 	assert_true(c->closed);
-	client_free(c);
+	ms_fake_free(&c);
 
-	c = client();
+	c = ms_fake_client();
 	say(c, "<0a@b.example>");
 	want(c, "17: half a line", "%s", "");
-	hang_up(c);
+	ms_fake_eof(c);
 	want(c, "17: is a line at the end", "OK:text for 0a@b.example:0a@b.example:vouch.example.com:%d:%d\n", NOW, NOW);
 	assert_true(c->closed);
-	client_free(c);
+	ms_fake_free(&c);
 
-	c = client();
+	c = ms_fake_client();
 	say(c, "<xa@b.example>");
-	hang_up(c);
+	ms_fake_eof(c);
 	assert_false(c->closed);
-	pass(WAIT_S * 1000);
+	ms_fake_pass(WAIT_S * 1000);
 	want(c, "17: waits as any line", LATER, "xa@b.example", NOW + 20, NOW + 80);
 	assert_true(c->closed);
-	client_free(c);
+	ms_fake_free(&c);
 
-	c = client();
+	c = ms_fake_client();
 	say(c, "<postmaster>\n<xb@b.example>\n<>\n0c@b.ex");
-	hang_up(c);
-	pass(WAIT_S * 1000);
+	ms_fake_eof(c);
+	ms_fake_pass(WAIT_S * 1000);
 	want(c, "in order, to the last", "OK:our own address:postmaster@origin.example:vouch.example.com:%d:%d\n" LATER
 	    "OK:null sender::vouch.example.com:%d:%d\nOK:text for 0c@b.ex:0c@b.ex:vouch.example.com:%d:%d\n", NOW + 20, NOW + 20,
 	    "xb@b.example", NOW + 40, NOW + 100, NOW + 40, NOW + 40, NOW + 40, NOW + 40);
 	assert_true(c->closed);
-	client_free(c);
+	ms_fake_free(&c);
 }
 
 /* 19, 20: time limits; a slow writer */
 static void
 test_limits(void **state)
 {
-	struct ms_client *c = client();
+	struct ms_client *c = ms_fake_client();
 	static const char line[] = "<0a@b.example>\n";
 
 	(void) state;
-	pass(9999);
+	ms_fake_pass(9999);
 	assert_false(c->closed);
-	pass(1);
+	ms_fake_pass(1);
 	assert_true(c->closed);
 	want(c, "19: nothing received", "%s", "");
-	client_free(c);
+	ms_fake_free(&c);
 
-	c = client();
+	c = ms_fake_client();
 	say(c, "<>\n<>\n");
-	pass(59999);
+	ms_fake_pass(59999);
 	say(c, "<>\n");
-	pass(59999);
+	ms_fake_pass(59999);
 	assert_false(c->closed);
-	pass(1);
+	ms_fake_pass(1);
 	assert_true(c->closed);
 	want(c, "20: idle", "OK:null sender::vouch.example.com:%d:%d\nOK:null sender::vouch.example.com:%d:%d\n"
 	    "OK:null sender::vouch.example.com:%d:%d\n", NOW + 10, NOW + 10, NOW + 10, NOW + 10, NOW + 69, NOW + 69);
-	client_free(c);
+	ms_fake_free(&c);
 
-	c = client();
+	c = ms_fake_client();
 	for (const char *p = line; *p != 0; p++) {	/* a byte a second */
-		say_n(c, p, 1);
-		pass(1000);
+		ms_fake_say(c, p, 1);
+		ms_fake_pass(1000);
 	}
 	assert_false(c->closed);
 	assert_int_equal(strncmp(buf_str(&c->out), "OK:", 3), 0);
-	client_free(c);
+	ms_fake_free(&c);
 
-	c = client();
+	c = ms_fake_client();
 	say(c, "<");
-	pass(9999);
+	ms_fake_pass(9999);
 	say(c, "a");
-	pass(9999);
+	ms_fake_pass(9999);
 	assert_false(c->closed);
-	pass(1);
+	ms_fake_pass(1);
 	assert_true(c->closed);			/* stopped in the middle */
-	client_free(c);
+	ms_fake_free(&c);
 
-	c = client();
+	c = ms_fake_client();
 	for (int i = 0; i < 7 && !c->closed; i++) {
 		say(c, "a");
-		pass(9000);
+		ms_fake_pass(9000);
 	}
 	assert_true(c->closed);			/* a line that never ends */
 	want(c, "no end", "%s", "");
-	client_free(c);
+	ms_fake_free(&c);
 
-	c = client();				/* waiting for a probe is no idling */
+	c = ms_fake_client();				/* waiting for a probe is no idling */
 	smtpcbd_conf.read_ms = smtpcbd_conf.idle_ms = 1000;
 	say(c, "<xa@b.example>\n");
-	pass(WAIT_S * 1000);
+	ms_fake_pass(WAIT_S * 1000);
 	assert_false(c->closed);
 	assert_true(c->out.len > 0);
-	client_free(c);
+	ms_fake_free(&c);
 }
 
 /* 21, and one question for all who ask the same */
@@ -631,34 +483,33 @@ test_together(void **state)
 
 	(void) state;
 	for (size_t i = 0; i < NELEM(c); i++) {
-		c[i] = client();
-		buf_adds(&c[i]->in, "<xt@b.example>\n");
-		ms_feed(c[i]);
+		c[i] = ms_fake_client();
+		ms_fake_hear(c[i], "<xt@b.example>\n", 15);
 	}
-	turn();
+	ms_fake_turn();
 	assert_int_equal(stub.requests, 1);
-	client_free(c[0]);			/* 21: leaves; the others are served, so is the next to ask */
+	ms_fake_free(&c[0]);			/* 21: leaves; the others are served, so is the next to ask */
 	result("xt@b.example", VERIFY_OK, "250 Ok", NOW);
-	pass(10);
+	ms_fake_pass(10);
 	for (size_t i = 1; i < NELEM(c); i++) {
 		want(c[i], "all", "OK:250 Ok:xt@b.example:vouch.example.com:%d:%d\n", NOW, NOW + 7 * 86400 + 1);
-		client_free(c[i]);
+		ms_fake_free(&c[i]);
 	}
-	c[0] = client();
+	c[0] = ms_fake_client();
 	say(c[0], "<xu@b.example>\n");
-	client_free(c[0]);
-	c[0] = client();			/* the probe went on although nobody waited */
+	ms_fake_free(&c[0]);
+	c[0] = ms_fake_client();			/* the probe went on although nobody waited */
 	result("xu@b.example", VERIFY_OK, "250 Ok", NOW);
 	say(c[0], "<xu@b.example>\n");
 	want(c[0], "later", "OK:250 Ok:xu@b.example:vouch.example.com:%d:%d\n", NOW, NOW + 7 * 86400 + 1);
-	client_free(c[0]);
+	ms_fake_free(&c[0]);
 }
 
 /* 22: nobody was asked */
 static void
 test_suspended(void **state)
 {
-	struct ms_client *c = client();
+	struct ms_client *c = ms_fake_client();
 	char	text[300];
 
 	(void) state;
@@ -680,14 +531,14 @@ test_suspended(void **state)
 	    "OK:probing of its mail exchangers is turned off:xc@c.example:vouch.example.com:%d:%d\n"
 	    "TEMPFAIL:450 probing of us is turned off:xd@c.example:vouch.example.com:%d:%d\n", NOW, NOW + 61, NOW, NOW + 61, NOW,
 	    NOW + 61);
-	client_free(c);
+	ms_fake_free(&c);
 }
 
 /* 23: too many wait */
 static void
 test_busy(void **state)
 {
-	struct ms_client *c[3], *d = client();
+	struct ms_client *c[3], *d = ms_fake_client();
 
 	(void) state;
 	smtpcbd_conf.max_waiters = 3;
@@ -696,7 +547,7 @@ test_busy(void **state)
 		char	line[40];
 
 		snprintf(line, sizeof line, "<x%zu@b.example>\n", i);
-		c[i] = client();
+		c[i] = ms_fake_client();
 		say(c[i], line);
 	}
 	say(d, "<x0@b.example>\n<xknown@b.example>\n");
@@ -705,24 +556,24 @@ test_busy(void **state)
 	assert_int_equal(stub.requests, 3);
 
 	/* 21: one that has closed its side makes room, when there is none */
-	hang_up(c[1]);
+	ms_fake_eof(c[1]);
 	assert_false(c[1]->closed);
-	pass(100);
+	ms_fake_pass(100);
 	say(d, "<x9@b.example>\n");
 	want(d, "room", "%s", "");
 	want(c[1], "21: gone first", LATER, "x1@b.example", NOW, NOW + 60);
 	assert_true(c[1]->closed);
 	assert_int_equal(stub.requests, 4);
 	for (size_t i = 0; i < NELEM(c); i++)
-		client_free(c[i]);
-	client_free(d);
+		ms_fake_free(&c[i]);
+	ms_fake_free(&d);
 }
 
 /* 24: verify is away, refuses, hangs */
 static void
 test_unavailable(void **state)
 {
-	struct ms_client *c = client();
+	struct ms_client *c = ms_fake_client();
 
 	(void) state;
 	result("xknown@b.example", VERIFY_OK, "250 Ok", NOW);
@@ -731,52 +582,52 @@ test_unavailable(void **state)
 	verify_stub_script(&stub, VSTUB_HANG);
 	say(c, "<xh@b.example>\n");
 	for (int i = 0; i < 6; i++)
-		pass(1000);
+		ms_fake_pass(1000);
 	want(c, "24: silent", "TEMPFAIL:service unavailable:xh@b.example:vouch.example.com:%d:%d\n", NOW + 6, NOW + 66);
 	verify_stub_close(&stub);
 	stub_open = false;
 	say(c, "<xa@b.example>\n");
 	for (int i = 0; i < 60; i++)
-		pass(100);
+		ms_fake_pass(100);
 	want(c, "24: not there", "TEMPFAIL:service unavailable:xa@b.example:vouch.example.com:%d:%d\n", NOW + 12, NOW + 72);
 	say(c, "<xknown@b.example>\n");
 	want(c, "known all the same", "OK:250 Ok:xknown@b.example:vouch.example.com:%d:%d\n", NOW, NOW + 7 * 86400 + 1);
 	/* the wait ends before we give verify up */
 	smtpcbd_conf.wait_ms = 2000;
 	say(c, "<xb@b.example>\n");
-	pass(2000);
+	ms_fake_pass(2000);
 	want(c, "24: short wait", "TEMPFAIL:service unavailable:xb@b.example:vouch.example.com:%d:%d\n", NOW + 14, NOW + 74);
 	smtpcbd_conf.wait_ms = 1000;
 	say(c, "<xc@b.example>\n");
-	pass(1000);
+	ms_fake_pass(1000);
 	want(c, "24: too short to tell", LATER, "xc@b.example", NOW + 15, NOW + 75);
 	assert_int_equal(stats_local[STAT_smtpcbd_unavailable], 4);
-	client_free(c);
+	ms_fake_free(&c);
 }
 
 /* 25: the worker goes */
 static void
 test_end(void **state)
 {
-	struct ms_client *c = client(), *d = client();
+	struct ms_client *c = ms_fake_client(), *d = ms_fake_client();
 
 	(void) state;
 	result("xknown@b.example", VERIFY_OK, "250 Ok", NOW);
 	say(c, "<xa@b.example>\n<xknown@b.example>\n");
 	smtpcbd_wait_end();
-	turn();
+	ms_fake_turn();
 	want(c, "25: told", LATER, "xa@b.example", NOW, NOW + 60);
 	assert_true(c->closed);
 	say(d, "<xb@b.example>\n");
 	want(d, "25: afterwards", LATER, "xb@b.example", NOW, NOW + 60);
 	assert_true(d->closed);
 	assert_int_equal(stub.requests, 2);	/* its probe is under way all the same */
-	client_free(c);
-	client_free(d);
-	c = client();
+	ms_fake_free(&c);
+	ms_fake_free(&d);
+	c = ms_fake_client();
 	say(c, "<xknown@b.example>\n");
 	want(c, "25: known", "OK:250 Ok:xknown@b.example:vouch.example.com:%d:%d\n", NOW, NOW + 7 * 86400 + 1);
-	client_free(c);
+	ms_fake_free(&c);
 }
 
 /* 26: not one of ours */
@@ -796,18 +647,18 @@ test_clients(void **state)
 		assert_int_equal(getsockname(fd, (struct sockaddr *) &sin, &len), 0);
 		snprintf(port, sizeof port, "%u", ntohs(sin.sin_port));
 		peer = sock_inet_connect("127.0.0.1", port, false);
-		c = client_on(accept(fd, NULL, NULL), peer);
+		c = ms_fake_client_on(accept(fd, NULL, NULL), peer);
 		close(fd);
 		if (i == 0) {
 			say(c, "<>\n");
 			want(c, "one of ours", "OK:null sender::vouch.example.com:%d:%d\n", NOW, NOW);
 		} else {
-			turn();
+			ms_fake_turn();
 			assert_true(c->closed);
 			want(c, "26", "%s", "");
 			assert_non_null(strstr(buf_str(&logged), "client=127.0.0.1: not in smtpcbd_clients"));
 		}
-		client_free(c);
+		ms_fake_free(&c);
 		addr_list_free(&smtpcbd_conf.clients);
 		smtpcbd_conf.clients = addr_list_new("192.0.2.0/24", &why);
 	}
@@ -819,7 +670,7 @@ test_clients(void **state)
 static void
 test_shapes(void **state)
 {
-	struct ms_client *c = client();
+	struct ms_client *c = ms_fake_client();
 
 	(void) state;
 	result("xa@b.example", VERIFY_BOUNCE, "host mx1.b.example[192.0.2.7] said: 550 5.1.1 no (in reply to RCPT TO command)", NOW - 5);
@@ -833,12 +684,12 @@ test_shapes(void **state)
 	smtpcbd_conf.extended = true;
 	say(c, "<XA@B.Example>\n");		/* another mailbox, perhaps */
 	want(c, "case", "%s", "");
-	client_free(c);
-	c = client();
+	ms_fake_free(&c);
+	c = ms_fake_client();
 	say(c, "<xa@B.Example>\n");
 	assert_non_null(strstr(buf_str(&c->out), "FAIL:550 5.1.1 no:xa@b.example:mx1.b.example[192.0.2.7]:1766999995:1767010796:age=5:id="));
 	assert_non_null(strstr(buf_str(&logged), ": client=local, addr=<xa@b.example>, code=FAIL, from=cache, wait=0ms (host mx1"));
-	client_free(c);
+	ms_fake_free(&c);
 }
 
 int
