@@ -124,7 +124,7 @@ enum greylist_when { GREYLIST_NOW, GREYLIST_LATER };
 
 /* greylist_decide - one decision, with all that follows from it: records, counters, one log line
  * res_r     NOW: the answer; its strings are valid until the next call for this greylist
- * wait_r    LATER: for greylist_cancel; NULL is fine
+ * wait_r    LATER: for greylist_cancel; NULL again when fn is called. The variable must live until then; NULL is fine
  * returns   NOW: fn will not be called. LATER: fn will be called once, later, unless it is cancelled. */
 enum greylist_when greylist_decide(struct greylist *, const struct greylist_request *, struct greylist_result *res_r,
 	    greylist_done_fn *fn, void *ctx, struct greylist_wait **wait_r);

@@ -219,6 +219,29 @@ greylist_hash_free(struct greylist_hash **hp)
 	mem_free(hp);
 }
 
+static void
+key_sum(struct greylist_hash *h, unsigned char sum[16])
+{
+	size_t	n = 0;
+
+	if (EVP_MAC_init(h->mac, h->secret, sizeof h->secret, NULL) != 1 ||
+	    EVP_MAC_update(h->mac, (const unsigned char *) buf_str(&h->text), h->text.len) != 1 ||
+	    EVP_MAC_final(h->mac, sum, &n, 16) != 1 || n != 16)
+		msg_panic("key_sum: SipHash fails");
+}
+
+void
+greylist_hash_hex(struct greylist_hash *h, const char *text, char hex_r[17])
+{
+	unsigned char sum[16];
+
+	buf_reset(&h->text);
+	buf_adds(&h->text, text);
+	key_sum(h, sum);
+	for (int i = 0; i < 8; i++)
+		snprintf(hex_r + 2 * i, 3, "%02x", sum[i]);
+}
+
 void
 greylist_id(struct greylist_hash *h, char kind, const char *client, const char *sender, const char *recipient,
     char id_r[GREYLIST_ID_LEN + 1])
@@ -227,7 +250,6 @@ greylist_id(struct greylist_hash *h, char kind, const char *client, const char *
 	const char *parts[] = { client, sender, recipient };
 	unsigned char sum[18] = { 0 };
 	uint32_t len;
-	size_t	n = 0;
 
 	buf_reset(&h->text);
 	buf_addc(&h->text, kind);
@@ -236,10 +258,7 @@ greylist_id(struct greylist_hash *h, char kind, const char *client, const char *
 		buf_add(&h->text, &len, sizeof len);
 		buf_add(&h->text, parts[i], len);
 	}
-	if (EVP_MAC_init(h->mac, h->secret, sizeof h->secret, NULL) != 1 ||
-	    EVP_MAC_update(h->mac, (const unsigned char *) h->text.data, h->text.len) != 1 ||
-	    EVP_MAC_final(h->mac, sum, &n, sizeof sum) != 1 || n != 16)
-		msg_panic("greylist_id: SipHash fails");
+	key_sum(h, sum);
 	id_r[0] = kind;
 	for (size_t i = 0, o = 1; i < sizeof sum; i += 3) {
 		uint32_t v = (uint32_t) sum[i] << 16 | (uint32_t) sum[i + 1] << 8 | sum[i + 2];

@@ -46,5 +46,7 @@ void	greylist_hash_free(struct greylist_hash **);
 /* greylist_id - parts may be NULL from some place on: those are not hashed */
 void	greylist_id(struct greylist_hash *, char kind, const char *client, const char *sender, const char *recipient,
 	    char id_r[GREYLIST_ID_LEN + 1]);
+/* greylist_hash_hex - the first 16 hexadecimal digits of the keyed hash of one text */
+void	greylist_hash_hex(struct greylist_hash *, const char *text, char hex_r[17]);
 
 #endif

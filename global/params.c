@@ -14,6 +14,7 @@
 #include <util/mem.h>
 #include <util/msg.h>
 #include <util/units.h>
+#include <global/addr_list.h>
 #include <global/greylist_check.h>
 #include <global/addr_list.h>
 #include <global/maillog.h>

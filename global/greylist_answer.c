@@ -1,0 +1,215 @@
+/* global/greylist_answer.c - what a decision of greylisting says: to the client, to the log, and in counters */
+#include "greylist_int.h"
+
+#include <string.h>
+
+#include <global/mail_date.h>
+#include <global/stats.h>
+#include <util/mem.h>
+#include <util/msg.h>
+#include <util/utf8.h>
+
+#define ANSWER_TEXT_MAX	400		/* SMTP allows 512 for a reply line, of which Postfix needs some */
+#define ANSWER_SHOWN	256		/* of an address in the log */
+
+_Static_assert((int) STAT_greylist_late - (int) STAT_greylist_off == (int) GREYLIST_LATE, "a counter for each reason, in order");
+
+#define GREYLIST_VERDICT_NO_OPINION GREYLIST_NO_OPINION
+#define GREYLIST_VERDICT_PASS	GREYLIST_PASS
+#define GREYLIST_VERDICT_DEFER	GREYLIST_DEFER
+const enum greylist_verdict greylist_verdicts[GREYLIST_REASON_COUNT] = {
+#define REASON(id, word, verdict) GREYLIST_VERDICT_##verdict,
+	GREYLIST_REASONS(REASON)
+#undef REASON
+};
+
+static const char *const greylist_words[GREYLIST_REASON_COUNT] = {
+#define REASON(id, word, verdict) word,
+	GREYLIST_REASONS(REASON)
+#undef REASON
+};
+
+const char *
+greylist_reason_word(enum greylist_reason reason)
+{
+	return reason < GREYLIST_REASON_COUNT ? greylist_words[reason] : "?";
+}
+
+/* greylist_expand - one pass: what is put in is not looked at again
+ * places    letters, and what to put there */
+static void
+greylist_expand(struct buf *out, const char *text, const char *letters, const char *const *places)
+{
+	const char *at;
+
+	for (const char *p = text; *p != 0; p++)
+		if (*p != '%' || p[1] == 0)
+			buf_addc(out, *p);
+		else if (*++p == '%')
+			buf_addc(out, '%');
+		else if ((at = strchr(letters, *p)) != NULL)
+			buf_adds(out, places[at - letters]);
+}
+
+/* greylist_clean - one line of printable text */
+static void
+greylist_clean(struct buf *b, size_t from, size_t max)
+{
+	if (b->len - from > max)
+		buf_cut(b, from + utf8_cut(b->data + from, b->len - from, max));
+	if (b->len > from)
+		utf8_sanitise(b->data + from, b->len - from, true);
+}
+
+static void
+greylist_action(struct greylist *g, const struct greylist_case *c, struct greylist_result *res)
+{
+	const char *at = strrchr(c->req.recipient, '@'), *places[3];
+	char	left[24];
+
+	buf_reset(&g->text);
+	snprintf(left, sizeof left, "%lld", (long long) (c->left_s > 60 ? (c->left_s + 59) / 60 * 60 : 60));
+	places[0] = left;
+	places[1] = at != NULL ? at + 1 : "";
+	places[2] = g->params->myhostname;
+	greylist_expand(&g->text, g->params->greylist_text, "srh", places);
+	greylist_clean(&g->text, 0, ANSWER_TEXT_MAX);
+	res->text = buf_str(&g->text);
+	if (!res->deferred)
+		return;
+	buf_reset(&g->action_text);
+	buf_addf(&g->action_text, "%s %s", g->action, res->text);
+	res->action = buf_str(&g->action_text);
+}
+
+static void
+greylist_header(struct greylist *g, const struct greylist_case *c, struct greylist_result *res)
+{
+	const char *places[3];
+	char	delay[24], date[64];
+
+	if (g->params->greylist_header[0] == 0 || g->mode == GREYLIST_OBSERVE)
+		return;
+	snprintf(delay, sizeof delay, "%lld", (long long) c->delay_s);
+	places[0] = delay;
+	places[1] = g->params->myhostname;
+	places[2] = mail_date(date, sizeof date, ev_wall_s(g->loop));
+	buf_reset(&g->header);
+	greylist_expand(&g->header, g->params->greylist_header, "thd", places);
+	greylist_clean(&g->header, 0, 998);		/* RFC 5322 section 2.1.1 */
+	res->header = buf_str(&g->header);
+}
+
+/* the log */
+
+static void
+greylist_log_text(struct buf *out, const char *text)
+{
+	size_t	at = out->len;
+
+	buf_adds(out, text);
+	greylist_clean(out, at, ANSWER_SHOWN);
+}
+
+/* greylist_log_addr - an address, or with greylist_privacy = hash the beginning of its hash */
+static void
+greylist_log_addr(struct greylist *g, const char *name, const char *addr)
+{
+	char	hash[17];
+
+	buf_addf(&g->line, " %s=<", name);
+	if (g->clear || addr[0] == 0)
+		greylist_log_text(&g->line, addr);
+	else {
+		greylist_hash_hex(greylist_store_hash(g->store), addr, hash);
+		buf_adds(&g->line, hash);
+	}
+	buf_addc(&g->line, '>');
+}
+
+static void
+greylist_log(struct greylist *g, const struct greylist_case *c, const struct greylist_result *res)
+{
+	static const char *const verdicts[] = { [GREYLIST_NO_OPINION] = "none", [GREYLIST_PASS] = "pass", [GREYLIST_DEFER] = "defer" };
+	const char *word = greylist_words[c->reason];
+
+	if (c->reason == GREYLIST_OFF || c->reason == GREYLIST_STATE)
+		return;
+	if (!g->log_known && (strncmp(word, "known-", 6) == 0 || strncmp(word, "allow-", 6) == 0))
+		return;
+	buf_reset(&g->line);
+	buf_addf(&g->line, "greylist=%s reason=%s client=", verdicts[res->verdict], word);
+	greylist_log_text(&g->line, c->req.client_name[0] != 0 ? c->req.client_name : "unknown");
+	buf_addc(&g->line, '[');
+	greylist_log_text(&g->line, c->req.client_address);
+	buf_addc(&g->line, ']');
+	greylist_log_addr(g, "from", c->req.sender);
+	greylist_log_addr(g, "to", c->req.recipient);
+	if (res->key[0] != 0) {
+		buf_adds(&g->line, " key=");
+		greylist_log_text(&g->line, res->key);
+	}
+	if (res->verdict == GREYLIST_DEFER)
+		buf_addf(&g->line, " left=%lld", (long long) res->left_s);
+	if (c->reason == GREYLIST_RETRY)
+		buf_addf(&g->line, " delay=%lld tries=%u", (long long) c->delay_s, c->tries);
+	if (res->rule[0] != 0) {
+		buf_adds(&g->line, " rule=");
+		greylist_log_text(&g->line, res->rule);
+	}
+	if (c->fallback)
+		buf_addf(&g->line, " fallback=%s", g->fallback_greylist ? "greylist" : "DUNNO");
+	if (g->mode == GREYLIST_OBSERVE)
+		buf_adds(&g->line, " mode=observe");
+	if (c->req.instance[0] != 0) {
+		buf_adds(&g->line, " instance=");
+		greylist_log_text(&g->line, c->req.instance);
+	}
+	msg_info("%s", buf_str(&g->line));
+}
+
+static void
+greylist_count(const struct greylist_case *c)
+{
+	static const struct { int64_t upto_s; enum stat_id id; } delays[] = {
+		{ 60, STAT_greylist_delay_1m }, { 300, STAT_greylist_delay_5m }, { 900, STAT_greylist_delay_15m },
+		{ 3600, STAT_greylist_delay_1h }, { 4 * 3600, STAT_greylist_delay_4h }, { 86400, STAT_greylist_delay_1d },
+		{ INT64_MAX, STAT_greylist_delay_more },
+	};
+	size_t	i = 0;
+
+	stats_add((enum stat_id) ((int) STAT_greylist_off + (int) c->reason), 1);
+	if (c->reason != GREYLIST_RETRY)
+		return;
+	while (c->delay_s > delays[i].upto_s)
+		i++;
+	stats_add(delays[i].id, 1);
+}
+
+void
+greylist_answer(struct greylist *g, const struct greylist_case *c, struct greylist_result *res)
+{
+	memset(res, 0, sizeof *res);
+	res->reason = c->reason;
+	res->verdict = greylist_verdicts[c->reason];
+	/* nothing to wait for: record and learn */
+	if (res->verdict == GREYLIST_DEFER && g->store_conf.rules.delay_s == 0)
+		res->verdict = GREYLIST_PASS;
+	res->observed = g->mode == GREYLIST_OBSERVE;
+	res->deferred = res->verdict == GREYLIST_DEFER && !res->observed;
+	res->action = "DUNNO";
+	res->code = g->code;
+	res->key = c->names.client;
+	res->rule = c->rule;
+	res->tries = c->tries;
+	if (res->verdict == GREYLIST_DEFER) {
+		res->left_s = c->left_s;
+		greylist_action(g, c, res);
+	}
+	if (c->reason == GREYLIST_RETRY) {
+		res->delay_s = c->delay_s;
+		greylist_header(g, c, res);
+	}
+	greylist_count(c);
+	greylist_log(g, c, res);
+}

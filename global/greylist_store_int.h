@@ -1,0 +1,50 @@
+/* global/greylist_store_int.h - what greylist_store.c and greylist_house.c share; for them alone */
+#ifndef GLOBAL_GREYLIST_STORE_INT_H
+#define GLOBAL_GREYLIST_STORE_INT_H
+
+#include <bsd/sys/queue.h>
+
+#include <global/greylist_db.h>
+#include <global/greylist_store.h>
+
+#define GREYLIST_TEXTS	8192		/* records whose text is remembered until they are written */
+
+struct greylist_look;
+struct greylist_look_key {
+	struct greylist_look *look;
+	struct greylist_record *record;
+};
+struct greylist_look {				/* one decision waits for the database */
+	TAILQ_ENTRY(greylist_look) link;
+	struct greylist_store *s;
+	greylist_looked_fn *fn;
+	void   *ctx;
+	unsigned open;
+	bool	failed;
+	struct greylist_known known;
+	struct greylist_look_key key[4];
+};
+
+struct greylist_text {
+	char	id[GREYLIST_ID_LEN + 1];
+	char   *text;
+};
+
+struct greylist_store {
+	struct shmtab *known, *pending;
+	struct greylist_store_conf conf;
+	struct greylist_hash *hash;
+	unsigned char secret[GREYLIST_SECRET_LEN];
+	struct ev_loop *loop;			/* with a database only, as the rest */
+	struct db_store *db;
+	struct greylist_db db_ctx;
+	struct greylist_text *text;		/* GREYLIST_TEXTS of them */
+	TAILQ_HEAD(, greylist_look) looks;
+	uint64_t never_retried;			/* removed in this round, where there is no database */
+	int64_t	house_ms;			/* the last step through the tables */
+};
+
+/* greylist_house.c */
+void	greylist_house_secret_init(struct greylist_store *, int64_t now_s, struct buf *why);
+
+#endif
