@@ -6,15 +6,23 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
 
+#include <global/main_cf.h>
 #include <util/mem.h>
 
 #define RIG_WALL_S	1800000000
 #define RIG_OUT_MAX	(16u << 20)
 #define RIG_TURNS	1000		/* a rig that never comes to rest is a fault */
+
+/* for the next rig */
+static struct {
+	struct params *params;
+	const char *settings;
+} rig_setup = { .settings = "/nonexistent" };
 
 static void
 rig_send(void *ctx, const void *data, size_t n)
@@ -65,6 +73,38 @@ rig_peek(void *ctx, void *data, size_t n)
 static const struct smtpd_wire rig_wire = { rig_send, rig_resume, rig_finish, rig_starttls, rig_peek };
 
 void
+smtpd_rig_setup(const char *text, const char *settings_dir)
+{
+	struct buf why = BUF_INIT(4096);
+	struct main_cf *cf;
+
+	params_free(&rig_setup.params);
+	rig_setup.settings = settings_dir != NULL ? settings_dir : "/nonexistent";
+	if (text == NULL)
+		return;
+	if ((cf = main_cf_parse("main.cf", text, strlen(text), NULL, NULL, &why)) == NULL ||
+	    (rig_setup.params = params_load(cf, &why)) == NULL)
+		fail_msg("%s", buf_str(&why));
+	main_cf_free(&cf);
+	buf_fini(&why);
+}
+
+const char *
+smtpd_rig_refused(const char *plugins)
+{
+	static char text[4096];
+	struct buf why = BUF_INIT(sizeof text);
+	struct plugins *set;
+
+	smtpd.conf.params = rig_setup.params;
+	if ((set = plugins_parse("plugins", plugins, strlen(plugins), "", rig_setup.settings, &why)) != NULL)
+		fail_msg("accepted: %s", plugins);
+	snprintf(text, sizeof text, "%s", buf_str(&why));
+	buf_fini(&why);
+	return text;
+}
+
+void
 smtpd_rig_begin(struct smtpd_rig *rig, const char *plugins, const struct vh_plugin *const *more)
 {
 	struct buf why = BUF_INIT(4096);
@@ -81,13 +121,14 @@ smtpd_rig_begin(struct smtpd_rig *rig, const char *plugins, const struct vh_plug
 		.hops = 50, .client_limit = 100000, .unknown_limit = 10,
 		.message_limit = 10240000, .body_memory = 65536, .header_limit = 102400,
 		.second_helo = true, .smtputf8 = true, .forbid_pipelining = true,
+		.params = rig_setup.params, .settings_dir = rig_setup.settings,
 		.probe_sender = "double-bounce@mx.test", .double_bounce = "double-bounce", .myorigin = "mx.test",
 	};
 	if ((rig->spool_fd = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
 		fail_msg("/tmp cannot be opened");
 	smtpd.spool_fd = rig->spool_fd;
 	loader_more = more;
-	if ((smtpd.plugins = plugins_parse("plugins", plugins, strlen(plugins), "", "/nonexistent", &why)) == NULL ||
+	if ((smtpd.plugins = plugins_parse("plugins", plugins, strlen(plugins), "", rig_setup.settings, &why)) == NULL ||
 	    plugins_start(smtpd.plugins, &why) < 0)
 		fail_msg("%s", buf_str(&why));
 	buf_fini(&why);
@@ -105,6 +146,7 @@ smtpd_rig_end(struct smtpd_rig *rig)
 	}
 	assert_int_equal(smtpd.conns_n, 0);
 	plugins_free(&smtpd.plugins);
+	smtpd_rig_setup(NULL, NULL);
 	loader_more = NULL;
 	ev_loop_free(&rig->loop);
 	close(rig->spool_fd);
@@ -118,6 +160,14 @@ smtpd_rig_open(struct smtpd_rig *rig, struct smtpd_rig_client *c, const char *ip
 	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons(40000) };
 	bool	hold;
 
+	for (struct smtpd_rig_client **at = &rig->clients; *at != NULL; at = &(*at)->next)
+		if (*at == c) {			/* used before: that connection is over */
+			smtpd_rig_hangup(rig, c);
+			buf_fini(&c->out);
+			buf_fini(&c->in);
+			*at = c->next;
+			break;
+		}
 	memset(c, 0, sizeof *c);
 	memset(&peer, 0, sizeof peer);
 	if (inet_pton(AF_INET, ip, &v4.sin_addr) == 1)

@@ -25,6 +25,12 @@ struct smtpd_rig {
  * file is no good. Changes to smtpd.conf hold until smtpd_rig_end */
 void	smtpd_rig_begin(struct smtpd_rig *, const char *plugins, const struct vh_plugin *const *more);
 void	smtpd_rig_end(struct smtpd_rig *);
+/* smtpd_rig_setup - what plugins find until smtpd_rig_end: parameters from the text of a main.cf, settings files in a directory.
+ * Before smtpd_rig_begin or smtpd_rig_refused. Both may be NULL */
+void	smtpd_rig_setup(const char *main_cf, const char *settings_dir);
+/* smtpd_rig_refused - this plugins file must be no good: why; borrowed until the next call */
+const char *smtpd_rig_refused(const char *plugins);
+/* smtpd_rig_open - connect; a client that was used before hangs up first */
 void	smtpd_rig_open(struct smtpd_rig *, struct smtpd_rig_client *, const char *ip);
 /* smtpd_rig_say - the client sends; whatever can happen at once has happened when it returns */
 void	smtpd_rig_say(struct smtpd_rig *, struct smtpd_rig_client *, const char *text);
