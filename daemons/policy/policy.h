@@ -1,0 +1,84 @@
+/* daemons/policy/policy.h - what the parts of the policy server share
+ *   policy.c		start-up, and the timers of the house
+ *   policy_conf.c	what the parameters say
+ *   policy_client.c	one client: requests in, replies out, in order
+ *   policy_check.c	one request through its checks: greylisting, verification
+ *   policy_verify.c	one address verified: waits, time limits, and what smtpd would say
+ */
+#ifndef DAEMONS_POLICY_H
+#define DAEMONS_POLICY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <global/greylist.h>
+#include <global/multi_server.h>
+#include <global/policy_proto.h>
+#include <global/verify_async.h>
+#include <util/evloop.h>
+
+enum policy_check { POLICY_GREYLIST, POLICY_VERIFY_RECIPIENT, POLICY_VERIFY_SENDER, POLICY_CHECKS };
+
+struct policy_order {			/* the checks of a request, first to last */
+	enum policy_check check[POLICY_CHECKS];
+	unsigned n;
+};
+
+struct policy_verify_conf {		/* Postfix's unverified_recipient_*, unverified_sender_* */
+	int64_t	    reject_code, defer_code;
+	const char *reject_reason;	/* "": the reason that verify gives */
+	bool	    defer_at_once;		/* tempfail_action = defer */
+};
+
+struct policy_conf {
+	struct policy_order order;	/* policy_checks */
+	bool	observe;		/* policy_mode = observe */
+	bool	exempt_sasl;		/* policy_verify_exempt_sasl */
+	bool	fallback_dunno;		/* policy_verify_fallback_action = DUNNO */
+	struct policy_verify_conf recipient, sender;
+	int64_t	hold_ms;		/* address_verify_hold_time */
+	int64_t	poll_count, poll_ms;	/* used when it is 0 */
+	char   *verify_path;
+};
+
+#define POLICY_WAIT_MAX_MS	25000	/* for one address: a quarter of smtpd_policy_service_timeout's default */
+#define POLICY_ANSWER_MS	1000	/* the time limit for what nobody wants to wait for */
+
+extern struct policy_conf policy_conf;
+extern struct greylist *policy_greylist;
+extern struct verify_async *policy_verify;
+extern struct ev_loop *policy_loop;
+
+/* policy_conf.c */
+void	policy_conf_init(const struct params *);
+/* policy_order_parse - words separated by blanks or commas; false: one is unknown or stands twice (the order is then unchanged) */
+bool	policy_order_parse(const char *words, struct policy_order *);
+
+/* policy_client.c: the daemon's side of multi_server.h */
+void   *policy_opened(struct ms_client *);
+enum ms_next policy_input(struct ms_client *, void *ctx, const char *data, size_t n, size_t *used_r, bool *partial_r);
+enum ms_next policy_eof(struct ms_client *, void *ctx);
+void	policy_closed(struct ms_client *, void *ctx);
+
+/* policy_check.c */
+struct policy_run;			/* a request on its way through the checks */
+/* policy_done_fn - action: never "", borrowed for the call; header: to be prepended if none was yet, instead of DUNNO; or NULL */
+typedef void policy_done_fn(void *ctx, const char *action, const char *header);
+/* policy_run_start - begin; fn is called once, perhaps before this returns
+ * req       must stay as it is until fn was called, or the run was cancelled
+ * returns   NULL when fn was called; else what policy_run_cancel takes, as long as fn was not called */
+struct policy_run *policy_run_start(const struct policy_request *, policy_done_fn *, void *ctx);
+void	policy_run_cancel(struct policy_run **);	/* the client is gone; NULL is fine */
+
+/* policy_verify.c */
+struct policy_asking;
+/* policy_asked_fn - action NULL: no opinion; else borrowed for the call */
+typedef void policy_asked_fn(void *ctx, const char *action);
+/* policy_verify_ask - verify req's sender or recipient; fn is called once, never before this returns, unless it is
+ * cancelled. req borrowed for the call */
+struct policy_asking *policy_verify_ask(enum policy_check, const struct policy_request *, policy_asked_fn *, void *ctx);
+void	policy_verify_cancel(struct policy_asking **);
+/* policy_verify_away - the answer when the verify service gives none; NULL: no opinion */
+const char *policy_verify_away(enum policy_check);
+
+#endif

@@ -1,0 +1,221 @@
+/* daemons/policy/policy_client.c - one client: requests in, replies out, in order
+ * source: spec policy-delegation section 9
+ */
+#include "policy.h"
+
+#include <bsd/stdlib.h>
+#include <string.h>
+
+#include <global/stats.h>
+#include <util/mem.h>
+#include <util/msg.h>
+#include <util/siphash.h>
+
+#define POLICY_ANSWERS	16		/* answers remembered of one mail transaction, the latest ones: smtpd repeats itself at once */
+
+struct policy_answer {
+	uint64_t what;			/* hash of the request; 0: none */
+	char   *action;			/* what a repetition gets; heap */
+};
+
+struct policy_client {
+	struct ms_client *ms;
+	struct policy_in in;
+	struct policy_request req;
+	struct policy_run *run;		/* the request in hand, while it waits */
+	bool	bad, odd_said;
+	uint64_t what, instance;	/* hashes of the request in hand and its instance; 0: it has none */
+	/* of one instance, the last one that was asked about */
+	struct {
+		uint64_t instance;
+		bool	 prepended;
+		unsigned next;
+		struct policy_answer of[POLICY_ANSWERS];
+	} said;
+};
+
+/* policy_hash - keyed, so that nobody can make two requests that look the same; never 0. The strings are one after the other, each with
+ * its NUL */
+static uint64_t
+policy_hash(const char *const *strings, size_t n)
+{
+	static struct siphash_key key;
+	uint64_t h = 0;
+
+	if (key.k0 == 0)
+		arc4random_buf(&key, sizeof key);
+	for (size_t i = 0; i < n; i++) {
+		const struct siphash_key next = { key.k0 ^ h, key.k1 + i };
+
+		h = siphash(&next, strings[i], strlen(strings[i]));
+	}
+	return h != 0 ? h : 1;
+}
+
+static void
+policy_said_forget(struct policy_client *c)
+{
+	for (unsigned i = 0; i < POLICY_ANSWERS; i++)
+		mem_free(&c->said.of[i].action);
+	memset(&c->said, 0, sizeof c->said);
+}
+
+/* policy_said - what was answered to the same request of this instance; NULL: it is the first of its kind */
+static const char *
+policy_said(struct policy_client *c)
+{
+	const struct policy_request *q = &c->req;
+	const char *const what[] = { q->protocol_state, q->client_address, q->sender, q->recipient, q->policy_context };
+
+	c->instance = c->what = 0;
+	if (q->instance[0] == 0)
+		return NULL;
+	c->instance = policy_hash(&q->instance, 1);
+	c->what = policy_hash(what, NELEM(what));
+	if (c->said.instance != c->instance) {
+		policy_said_forget(c);
+		c->said.instance = c->instance;
+		return NULL;
+	}
+	for (unsigned i = 0; i < POLICY_ANSWERS; i++)
+		if (c->said.of[i].what == c->what)
+			return c->said.of[i].action;
+	return NULL;
+}
+
+static void
+policy_reply(struct policy_client *c, const char *action)
+{
+	static struct buf b = BUF_INIT(POLICY_PROTO_TEXT_MAX + 100);	/* kept: one reply is made at a time */
+
+	buf_reset(&b);
+	policy_put_action(&b, action);
+	ms_send(c->ms, b.data, b.len);
+	stats_add(STAT_policy_requests, 1);
+}
+
+/* policy_answer - the checks have decided */
+static void
+policy_answer(void *ctx, const char *action, const char *header)
+{
+	struct policy_client *c = ctx;
+	const char *state = c->req.protocol_state;
+	struct policy_answer *a;
+	char   *prepend = NULL;
+
+	/* one header for a message, and only where smtpd takes it */
+	if (header != NULL && !(c->instance != 0 && c->said.prepended) && (strcmp(state, "RCPT") == 0 || strcmp(state, "DATA") == 0))
+		prepend = mem_printf("PREPEND %s", header);
+	if (c->what != 0) {
+		a = &c->said.of[c->said.next++ % POLICY_ANSWERS];
+		mem_free(&a->action);
+		a->what = c->what;
+		a->action = mem_strdup(action);
+		c->said.prepended |= prepend != NULL;
+	}
+	policy_reply(c, prepend != NULL ? prepend : action);
+	mem_free(&prepend);
+	if (c->run != NULL) {			/* it has waited */
+		c->run = NULL;
+		policy_in_reset(&c->in);
+		ms_resume(c->ms);
+	}
+}
+
+/* policy_serve - one complete request; false: close the connection without a reply */
+static bool
+policy_serve(struct policy_client *c)
+{
+	char	shown[100];
+	const char *again;
+
+	if (strcmp(c->req.request, POLICY_PROTO_REQUEST) != 0) {
+		msg_warn("policy request \"%s\" is not %s: closing the connection",
+		    msg_clean(shown, sizeof shown, c->req.request), POLICY_PROTO_REQUEST);
+		return false;
+	}
+	if ((again = policy_said(c)) != NULL) {
+		stats_add(STAT_policy_repeats, 1);
+		policy_reply(c, again);
+	} else
+		c->run = policy_run_start(&c->req, policy_answer, c);
+	return true;
+}
+
+void *
+policy_opened(struct ms_client *ms)
+{
+	struct policy_client *c = mem_alloc(sizeof *c);
+
+	c->ms = ms;
+	policy_in_init(&c->in);
+	return c;
+}
+
+/* policy_odd - a line that is no attribute is read over, and reported once */
+static void
+policy_odd(struct policy_client *c)
+{
+	if (c->odd_said || c->in.odd[0] == 0)
+		return;
+	c->odd_said = true;
+	msg_warn("policy request: line without \"=\" ignored: %s", c->in.odd);
+}
+
+enum ms_next
+policy_input(struct ms_client *ms, void *ctx, const char *data, size_t n, size_t *used_r, bool *partial_r)
+{
+	struct policy_client *c = ctx;
+	size_t	used;
+
+	(void) ms;
+	for (*used_r = 0; *used_r < n; *used_r += used)
+		switch (policy_in_feed(&c->in, data + *used_r, n - *used_r, &used, &c->req)) {
+		case POLICY_IN_MORE:
+			break;
+		case POLICY_IN_DONE:
+			policy_odd(c);
+			if (!policy_serve(c)) {
+				c->bad = true;
+				stats_add(STAT_policy_bad, 1);
+				return MS_CLOSE;
+			}
+			if (c->run != NULL) {
+				*used_r += used;
+				return MS_HOLD;
+			}
+			policy_in_reset(&c->in);
+			break;
+		case POLICY_IN_BAD:
+			c->bad = true;
+			stats_add(STAT_policy_bad, 1);
+			msg_warn("policy request: %s: closing the connection", c->in.why);
+			return MS_CLOSE;
+		}
+	*partial_r = policy_in_partial(&c->in);
+	return MS_MORE;
+}
+
+enum ms_next
+policy_eof(struct ms_client *ms, void *ctx)
+{
+	(void) ms;
+	(void) ctx;
+	return MS_CLOSE;
+}
+
+void
+policy_closed(struct ms_client *ms, void *ctx)
+{
+	struct policy_client *c = ctx;
+
+	(void) ms;
+	if (c->run == NULL && !c->bad && policy_in_partial(&c->in)) {
+		stats_add(STAT_policy_bad, 1);
+		msg_warn("policy request: the client has gone in the middle of it");
+	}
+	policy_run_cancel(&c->run);
+	policy_said_forget(c);
+	policy_in_fini(&c->in);
+	mem_free(&c);
+}
