@@ -298,7 +298,7 @@ vh_mail_param(const struct vh_txn *t, const char *name)
 
 /* log lines */
 
-static void
+static void __attribute__((format(printf, 4, 0)))
 vh_log_line(const struct vh_inst *inst, enum vh_level level, const char *id, const char *fmt, va_list ap)
 {
 	char	line[VH_LOG_MAX];
