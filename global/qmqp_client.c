@@ -169,6 +169,8 @@ qmqp_answered(struct qmqp_send *s)
 	else
 		qmqp_over(s, HOP_NONE, "4.5.0", "Protocol error: host %s said: %c%s", s->host,
 		    s->reply.code < ' ' || s->reply.code > '~' ? '?' : s->reply.code, text);
+	if (s->reply.code == 'Z' || s->reply.code == 'D')
+		hop_answer_said(&s->answer, text);
 }
 
 static void

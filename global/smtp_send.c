@@ -43,7 +43,7 @@ struct smtp_send {
 	size_t	 next_end;		/* LMTP: whose reply to the final dot comes next */
 	const struct body_source *source;
 	struct body_source guard;	/* reads it, and remembers that it failed */
-	bool	 unreadable, dot;
+	bool	 unreadable, unsure;
 	struct hop_answer all;	/* when not HOP_NONE, that of the whole transaction */
 	struct ev_timer timer;
 	struct ev_defer later;
@@ -157,7 +157,7 @@ smtp_send_over(struct smtp_send *s, enum smtp_hop_how how)
 		struct send_rcpt *r = &s->rcpt[i];
 
 		if (!r->out && !r->final && (r->answer.verdict == HOP_NONE || r->answer.verdict == HOP_OK))
-			hop_answer_set(&r->answer, s->all.verdict, s->all.dsn, s->all.text);
+			hop_answer_copy(&r->answer, &s->all);
 	}
 	ev_defer_set(s->loop, &s->later, smtp_send_tell, s);
 }
@@ -176,7 +176,7 @@ smtp_send_combine(struct smtp_send *s, bool some)
 		a = of[HOP_OK];
 	else
 		a = of[HOP_SOFT] != NULL ? of[HOP_SOFT] : of[HOP_HARD] != NULL ? of[HOP_HARD] : of[HOP_OK];
-	hop_answer_set(&s->all, a->verdict, a->dsn, a->text);
+	hop_answer_copy(&s->all, a);
 }
 
 /* smtp_send_combine_end - LMTP: all replies to the final dot are there */
@@ -191,6 +191,7 @@ smtp_send_combine_end(struct smtp_send *s)
 	}
 	/* permanent refusals beside a yes: the message cannot be refused any more, nor would trying again help */
 	smtp_send_combine(s, yes && !(s->conf->strict && soft));
+	s->unsure |= yes && s->all.verdict != HOP_OK;
 }
 
 /* smtp_send_again - begin afresh in a new session, once; what the client was told stays told */
@@ -216,7 +217,7 @@ smtp_send_broken(struct smtp_send *s, enum smtp_client_end end, enum smtp_at at,
 	struct buf text = BUF_INIT(4 * SMTP_REPLY_TEXT_MAX);
 	const char *dsn;
 
-	s->dot |= at == SMTP_AT_END;
+	s->unsure |= at == SMTP_AT_END;
 	dsn = smtp_said_end(&text, &said, end, at, r, why);
 	if (s->unreadable)
 		hop_answer_set(&s->all, HOP_SOFT, "4.3.0", "the message cannot be read from the spool");
@@ -226,7 +227,7 @@ smtp_send_broken(struct smtp_send *s, enum smtp_client_end end, enum smtp_at at,
 	if (s->conf->lmtp && s->next_end > 0) {		/* some have their reply to the final dot */
 		for (size_t i = 0; i < s->rcpts; i++)
 			if (!s->rcpt[i].out && !s->rcpt[i].final) {
-				hop_answer_set(&s->rcpt[i].answer, HOP_SOFT, s->all.dsn, s->all.text);
+				hop_answer_copy(&s->rcpt[i].answer, &s->all);
 				s->rcpt[i].final = true;
 			}
 		smtp_send_combine_end(s);
@@ -382,7 +383,6 @@ smtp_send_end_reply(struct smtp_send *s, const struct smtp_reply *r)
 {
 	enum smtp_hop_how how = r->code == 421 ? SMTP_HOP_QUIT : SMTP_HOP_KEEP;
 
-	s->dot = true;
 	if (!s->conf->lmtp) {
 		smtp_send_answer(s, &s->all, SMTP_AT_END, r, 2);
 		smtp_send_over(s, how);
@@ -558,7 +558,7 @@ smtp_send_rcpt(struct smtp_send *s, const char *addr, bool live)
 	r = &s->rcpt[s->rcpts++];
 	*r = (struct send_rcpt) { .addr = mem_strdup(addr), .live = live };
 	if (s->step == SEND_OVER) {
-		hop_answer_set(&r->answer, s->all.verdict, s->all.dsn, s->all.text);
+		hop_answer_copy(&r->answer, &s->all);
 		ev_defer_set(s->loop, &s->later, smtp_send_tell, s);
 	} else if (live) {
 		if (s->conf->total_ms > 0)
@@ -599,6 +599,12 @@ smtp_send_rcpt_addr(const struct smtp_send *s, size_t i)
 	return s->rcpt[i].addr;
 }
 
+bool
+smtp_send_rcpt_wanted(const struct smtp_send *s, size_t i)
+{
+	return !s->rcpt[i].out;
+}
+
 const struct hop_answer *
 smtp_send_rcpt_answer(const struct smtp_send *s, size_t i)
 {
@@ -606,7 +612,7 @@ smtp_send_rcpt_answer(const struct smtp_send *s, size_t i)
 }
 
 bool
-smtp_send_had_dot(const struct smtp_send *s)
+smtp_send_unsure(const struct smtp_send *s)
 {
-	return s->dot;
+	return s->unsure;
 }

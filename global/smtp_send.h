@@ -58,8 +58,11 @@ bool	smtp_send_rcpt(struct smtp_send *, const char *addr, bool live);
 void	smtp_send_body(struct smtp_send *, const struct body_source *, uint64_t size);
 size_t	smtp_send_rcpts(const struct smtp_send *);
 const char *smtp_send_rcpt_addr(const struct smtp_send *, size_t i);
+bool	smtp_send_rcpt_wanted(const struct smtp_send *, size_t i);	/* not refused live: one of the message's recipients */
 /* smtp_send_rcpt_answer - after `done`: what became of the message for it; before: whether it is taken; borrowed */
 const struct hop_answer *smtp_send_rcpt_answer(const struct smtp_send *, size_t i);
-bool	smtp_send_had_dot(const struct smtp_send *);	/* the message was sent to its end: it may have been taken, whatever we heard */
+/* smtp_send_unsure - the message was sent to its end, and we did not hear what became of it, or some recipients got it and the
+ * answer is no all the same: it may come twice */
+bool	smtp_send_unsure(const struct smtp_send *);
 
 #endif

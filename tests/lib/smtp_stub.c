@@ -31,7 +31,7 @@ struct stub_conn {
 	char	*at;			/* rest of the script */
 	unsigned line;
 	int	 fd;
-	bool	 eof, waiting;
+	bool	 eof, waiting, bare;
 	int64_t	 advance_ms;
 	char	*ask;
 	SSL	*ssl;
@@ -155,7 +155,7 @@ stub_conn_line(struct stub_conn *c)
 		return NULL;
 	n = (size_t) (nl - c->in.data);
 	line = mem_strndup(c->in.data, n > 0 && nl[-1] == '\r' ? n - 1 : n);
-	if (n == 0 || nl[-1] != '\r')
+	if (!c->bare && (n == 0 || nl[-1] != '\r'))
 		stub_error(c->stub, c->line, "line without CR: %s", line);
 	buf_drop(&c->in, n + 1);
 	return line;
@@ -196,6 +196,29 @@ stub_conn_step(struct stub_conn *c, char *step, bool *gone)
 		if (!stub_match(text, line))
 			stub_error(s, c->line, "got: %s, want: %s", line, text);
 		mem_free(&line);
+	} else if (strncmp(step, "C* ", 3) == 0) {
+		bool	found = false;
+
+		while (!found && (line = stub_conn_line(c)) != NULL) {
+			found = stub_match(text, line);
+			mem_free(&line);
+		}
+		if (!found) {
+			if (c->eof)
+				stub_error(s, c->line, "client closed, want: %s", text);
+			return false;
+		}
+	} else if (strncmp(step, "C- ", 3) == 0) {
+		if (c->in.len < strlen(text)) {
+			if (c->eof)
+				stub_error(s, c->line, "client closed, want: %s", text);
+			return false;
+		}
+		if (memcmp(c->in.data, text, strlen(text)) != 0)
+			stub_error(s, c->line, "got: %s, want: %s", buf_str(&c->in), text);
+		buf_drop(&c->in, strlen(text));
+	} else if (strncmp(step, "B:", 2) == 0) {
+		c->bare = true;
 	} else if (strncmp(step, "T: +", 4) == 0) {
 		if (!units_time_parse(text + 1, 's', &c->advance_ms))
 			stub_error(s, c->line, "bad time %s", text);
@@ -352,11 +375,18 @@ stub_listen(unsigned host, unsigned port)
 struct smtp_stub *
 smtp_stub_new(struct ev_loop *loop)
 {
+	return smtp_stub_new_at(loop, 0);
+}
+
+struct smtp_stub *
+smtp_stub_new_at(struct ev_loop *loop, unsigned port)
+{
 	struct smtp_stub *s = mem_alloc(sizeof *s);
 	struct sockaddr_in sin;
 	socklen_t len = sizeof sin;
 
 	s->loop = loop;
+	s->port = port;
 	TAILQ_INIT(&s->scripts);
 	LIST_INIT(&s->conns);
 	buf_init(&s->error, 10000);

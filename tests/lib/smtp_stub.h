@@ -3,6 +3,9 @@
  *	S: text		send a line		S- text		send bytes, \r \n \xHH known, no line end
  *	S* N text	send a line N times	S= N text	send bytes N times, as S-
  *	C: text		wait for this line ('*' at the end: any rest)
+ *	C* text		wait for this line, whatever comes before it
+ *	C- text		wait for these bytes
+ *	B:		from now on lines may end with LF alone
  *	T: +12s		have the clock moved on	X: close|reset	close the connection
  *	E:		the client closes now, without a word		W:	say nothing until the client closes
  *	L: ok|fail	take or break a TLS handshake
@@ -24,6 +27,7 @@
 struct smtp_stub;
 
 struct smtp_stub *smtp_stub_new(struct ev_loop *);
+struct smtp_stub *smtp_stub_new_at(struct ev_loop *, unsigned port);	/* 0: any */
 void	smtp_stub_free(struct smtp_stub **);
 unsigned smtp_stub_port(const struct smtp_stub *);
 bool	smtp_stub_has_ipv6(const struct smtp_stub *);
