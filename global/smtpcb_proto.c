@@ -186,35 +186,6 @@ smtpcb_request_parse(const char *line, size_t n, bool utf8, struct smtpcb_reques
 	return r->kind;
 }
 
-/* smtpcb_plain - a byte that needs no quotes: atext and dots (RFC 5321 section 4.1.2), and 8-bit ones */
-static bool
-smtpcb_plain(unsigned char c)
-{
-	return isalnum(c) || c >= 0x80 || (c != 0 && strchr("!#$%&'*+-/=?^_`{|}~.", c) != NULL);
-}
-
-void
-smtpcb_mailbox_put(struct buf *b, const char *local, const char *domain)
-{
-	bool	quote = *local == 0;
-
-	for (const char *p = local; *p != 0; p++)
-		quote = quote || !smtpcb_plain((unsigned char) *p);
-	if (quote)
-		buf_addc(b, '"');
-	for (const char *p = local; *p != 0; p++) {
-		if (!smtpcb_plain((unsigned char) *p))
-			buf_addc(b, '\\');
-		buf_addc(b, *p);
-	}
-	if (quote)
-		buf_addc(b, '"');
-	if (*domain != 0) {
-		buf_addc(b, '@');
-		buf_adds(b, domain);
-	}
-}
-
 /* replies */
 
 /* smtpcb_clean - a text as a field: no colon, no control, no byte that the reader may not expect

@@ -33,8 +33,6 @@ struct smtpcb_request {
 
 /* smtpcb_request_parse - a line of n bytes; a CR at its end is fine, angle brackets may be missing */
 enum smtpcb_kind smtpcb_request_parse(const char *line, size_t n, bool utf8, struct smtpcb_request *r);
-/* smtpcb_mailbox_put - local@domain, quoted as the plugin does where it must be; domain "": the local part alone */
-void	smtpcb_mailbox_put(struct buf *, const char *local, const char *domain);
 
 enum smtpcb_code { SMTPCB_OK, SMTPCB_FAIL, SMTPCB_TEMPFAIL };
 enum { SMTPCB_CODES = SMTPCB_TEMPFAIL + 1 };

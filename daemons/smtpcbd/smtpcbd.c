@@ -14,16 +14,15 @@
 #include <util/msg.h>
 #include <util/sock.h>
 
-#define SMTPCBD_HOUSE_MS   250		/* counters are handed over, files are looked at */
-#define SMTPCBD_QUERY_MS   5000		/* a query to verify, above the times it may take by its configuration */
-#define SMTPCBD_CONN_LIMIT 1000		/* connections to verify: each held query has one */
+#define SMTPCBD_HOUSE_MS 250		/* counters are handed over, files are looked at */
 
 struct smtpcbd_conf smtpcbd_conf;
 struct ev_loop *smtpcbd_loop;
 struct verify_store *smtpcbd_store;
-struct verify_async *smtpcbd_verify;
+struct address_ask *smtpcbd_ask;
 
 static const struct params *smtpcbd_params;
+static struct address_rules smtpcbd_rules;
 static int smtpcbd_data_fd = -1;
 static struct ev_timer smtpcbd_house_timer;
 
@@ -54,9 +53,6 @@ smtpcbd_pre_jail(const struct params *p, const struct main_cf *cf)
 		.wait_ms = p->smtpcbd_wait,
 		.read_ms = p->smtpcbd_read_timeout,
 		.idle_ms = p->smtpcbd_idle_time,
-		.hold_ms = p->address_verify_hold_time,
-		.query_ms = p->address_verify_hold_time + p->address_verify_map_timeout + SMTPCBD_QUERY_MS,
-		.max_waiters = (size_t) p->smtpcbd_max_waiters,
 		.utf8 = p->smtpcbd_utf8,
 		.smtputf8 = p->smtputf8_enable,
 		.extended = p->smtpcbd_extended,
@@ -71,7 +67,7 @@ smtpcbd_pre_jail(const struct params *p, const struct main_cf *cf)
 		.double_bounce = p->double_bounce_sender,
 		.sender_ttl_ms = p->address_verify_sender_ttl,
 	};
-	address_rules_init(&smtpcbd_conf.rules, p);
+	address_rules_init(&smtpcbd_rules, p);
 	for (next = why.data; next != NULL && (line = strsep(&next, "\n")) != NULL; )
 		if (*line != 0)
 			msg_warn("mydestination: %s", line);
@@ -85,28 +81,35 @@ smtpcbd_start(struct ev_loop *loop)
 {
 	const struct params *p = smtpcbd_params;
 	struct verify_store_conf conf = {
-		.rules = smtpcbd_conf.rules, .smtputf8 = p->smtputf8_enable, .bytes = p->address_verify_cache_size,
+		.rules = smtpcbd_rules, .smtputf8 = p->smtputf8_enable, .bytes = p->address_verify_cache_size,
 	};
 	struct buf why = BUF_INIT(1024);
-	char   *path = mem_printf("private/%s", p->address_verify_service_name);
-	size_t	conns = smtpcbd_conf.max_waiters < SMTPCBD_CONN_LIMIT ? smtpcbd_conf.max_waiters : SMTPCBD_CONN_LIMIT;
+	struct address_ask_conf ask;
+	char   *path;
 
 	smtpcbd_loop = loop;
 	if (verify_store_open(&smtpcbd_store, smtpcbd_data_fd, &conf, &why) < 0)
 		msg_warn("%s in data_directory %s: verify is asked for every address", buf_str(&why), p->data_directory);
 	buf_fini(&why);
 	sock_close(&smtpcbd_data_fd);
-	smtpcbd_verify = verify_async_new(loop, path, (unsigned) conns, 2 * smtpcbd_conf.max_waiters, p->ipc_idle);
+	address_ask_conf_make(&ask, p, &smtpcbd_rules, (size_t) p->smtpcbd_max_waiters, &path);
+	ask.store = smtpcbd_store;
+	smtpcbd_ask = address_ask_new(loop, &ask);
 	mem_free(&path);
-	smtpcbd_wait_init();
 	smtpcbd_stop_init();
 	smtpcbd_house(NULL);
 }
 
 static void
+smtpcbd_draining(void)
+{
+	address_ask_end(smtpcbd_ask);
+}
+
+static void
 smtpcbd_leaving(void)
 {
-	smtpcbd_wait_fini();
+	address_ask_free(&smtpcbd_ask);
 	stats_flush(shmtab_words(verify_store_table(smtpcbd_store)));
 }
 
@@ -116,7 +119,7 @@ main(int argc, char **argv)
 	static const struct multi_server server = {
 		.name = "smtpcbd", .persistent = true, .pre_jail = smtpcbd_pre_jail, .start = smtpcbd_start,
 		.opened = smtpcbd_opened, .input = smtpcbd_input, .eof = smtpcbd_eof, .closed = smtpcbd_closed,
-		.draining = smtpcbd_wait_end, .busy = smtpcbd_stop_busy, .leaving = smtpcbd_leaving,
+		.draining = smtpcbd_draining, .busy = smtpcbd_stop_busy, .leaving = smtpcbd_leaving,
 	};
 
 	multi_server_main(argc, argv, &server);

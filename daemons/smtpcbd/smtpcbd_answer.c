@@ -1,4 +1,4 @@
-/* daemons/smtpcbd/smtpcbd_answer.c - a line -> the verdict, when nobody needs to be asked
+/* daemons/smtpcbd/smtpcbd_answer.c - what is asked and what is known -> the reply
  * source: spec smtpcbd-protocol sections 3 and 4. FAIL is for what is known about the address; every doubt is TEMPFAIL.
  */
 #include "smtpcbd.h"
@@ -9,16 +9,15 @@
 
 #include <global/probe_sender.h>
 #include <global/probe_text.h>
+#include <global/smtp_path.h>
 #include <util/mem.h>
 
-#define SMTPCBD_AGAIN_S	60	/* "next check" of an answer that waits for a probe's result */
-
-static void
+void
 smtpcbd_answer_own(struct smtpcbd_verdict *v, enum smtpcb_code code, const char *text)
 {
 	int64_t now = ev_wall_s(smtpcbd_loop);
 
-	*v = (struct smtpcbd_verdict) { .code = code, .from = SMTPCBD_LOCAL, .text = text, .since_s = now, .next_s = now };
+	*v = (struct smtpcbd_verdict) { .code = code, .local = true, .text = text, .since_s = now, .next_s = now };
 }
 
 /* smtpcbd_answer_is_ours - an address at which nobody needs to be asked: probing it would come back to us */
@@ -71,47 +70,16 @@ smtpcbd_answer_local(struct smtpcb_request *r, struct smtpcbd_verdict *v)
 }
 
 void
-smtpcbd_answer_status(enum verify_status status, const char *text, struct smtpcbd_verdict *v)
+smtpcbd_answer_of(const struct address_verdict *a, struct smtpcbd_verdict *v)
 {
 	static const enum smtpcb_code codes[VERIFY_STATUSES] = {
 		[VERIFY_OK] = SMTPCB_OK, [VERIFY_BOUNCE] = SMTPCB_FAIL, [VERIFY_DEFER] = SMTPCB_TEMPFAIL, [VERIFY_TODO] = SMTPCB_TEMPFAIL,
 	};
 
-	/* the protocol of verify(8) tells no times: it is so now, and we would ask again now */
-	smtpcbd_answer_own(v, codes[status], text);
-	v->result = true;
-	v->status = status;
-	v->from = SMTPCBD_PROBE;
-	if (status == VERIFY_DEFER && smtpcbd_conf.suspended_ok && probe_text_unasked(text))
+	*v = (struct smtpcbd_verdict) { .code = codes[a->status], .from = a->from, .status = a->status,
+	    .result = a->status != VERIFY_TODO, .text = a->text, .since_s = a->since_s, .next_s = a->next_s };
+	if (a->status == VERIFY_DEFER && smtpcbd_conf.suspended_ok && probe_text_unasked(a->text))
 		v->code = SMTPCB_OK;
-}
-
-bool
-smtpcbd_answer_known(const char *addr, struct smtpcbd_verdict *v, bool *due_r)
-{
-	struct address_record rec;
-	struct address_answer ans;
-
-	*due_r = false;
-	if (verify_store_look(smtpcbd_store, addr, &rec) != 1)
-		return false;
-	address_query(&rec, true, ev_wall_s(smtpcbd_loop), &smtpcbd_conf.rules, &ans);
-	if (ans.status == VERIFY_TODO)
-		return false;
-	smtpcbd_answer_status(rec.status, rec.text, v);
-	v->from = SMTPCBD_CACHE;
-	v->since_s = rec.updated_s;
-	v->next_s = address_refresh(&rec, &smtpcbd_conf.rules);
-	*due_r = ans.probe;
-	return true;
-}
-
-void
-smtpcbd_answer_progress(struct smtpcbd_verdict *v)
-{
-	smtpcbd_answer_own(v, SMTPCB_TEMPFAIL, "address verification in progress");
-	v->from = SMTPCBD_IN_PROGRESS;
-	v->next_s += SMTPCBD_AGAIN_S;
 }
 
 void
@@ -131,7 +99,7 @@ smtpcbd_answer_put(struct buf *out, const struct smtpcb_request *r, const struct
 		reply.msg = reason_detail_text(smtpcbd_conf.detail, v->status, v->text, code, sizeof code);
 	reply.server = server[0] != 0 ? server : smtpcbd_conf.myhostname;
 	if (r->local[0] != 0)
-		smtpcb_mailbox_put(&mailbox, r->local, r->domain);
+		smtp_path_show(&mailbox, r->local, r->domain);
 	reply.addr = buf_str(&mailbox);
 	snprintf(more, sizeof more, "age=%lld:id=%s", (long long) (now > v->since_s ? now - v->since_s : 0), id);
 	smtpcb_reply_put(out, &reply, now, smtpcbd_conf.utf8, smtpcbd_conf.extended ? more : NULL);

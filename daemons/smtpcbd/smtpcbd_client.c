@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <global/smtp_path.h>
 #include <global/stats.h>
 #include <util/mem.h>
 #include <util/msg.h>
@@ -21,7 +22,7 @@
 
 struct smtpcbd_client {
 	struct ms_client *ms;
-	struct smtpcbd_asker asker;
+	struct address_asker asker;
 	struct smtpcb_request request;	/* the one that is waited for */
 	int64_t	 asked_ms;
 	struct ev_timer timer;
@@ -102,38 +103,22 @@ smtpcbd_client_count(const struct smtpcbd_verdict *v)
 	static const enum stat_id codes[SMTPCB_CODES] = {
 		[SMTPCB_OK] = STAT_smtpcbd_ok, [SMTPCB_FAIL] = STAT_smtpcbd_fail, [SMTPCB_TEMPFAIL] = STAT_smtpcbd_tempfail,
 	};
+	static const enum stat_id sources[ADDRESS_FROMS] = {
+		[ADDRESS_CACHE] = STAT_smtpcbd_cached, [ADDRESS_PROBE] = STAT_smtpcbd_probed,
+		[ADDRESS_IN_PROGRESS] = STAT_smtpcbd_in_progress, [ADDRESS_BUSY] = STAT_smtpcbd_busy,
+		[ADDRESS_UNAVAILABLE] = STAT_smtpcbd_unavailable,
+	};
 
 	stats_add(STAT_smtpcbd_requests, 1);
 	stats_add(codes[v->code], 1);
-	switch (v->from) {
-	case SMTPCBD_CACHE:
-		stats_add(STAT_smtpcbd_cached, 1);
-		break;
-	case SMTPCBD_PROBE:
-		stats_add(STAT_smtpcbd_probed, 1);
-		break;
-	case SMTPCBD_IN_PROGRESS:
-		stats_add(STAT_smtpcbd_in_progress, 1);
-		break;
-	case SMTPCBD_BUSY:
-		stats_add(STAT_smtpcbd_busy, 1);
-		break;
-	case SMTPCBD_UNAVAILABLE:
-		stats_add(STAT_smtpcbd_unavailable, 1);
-		break;
-	case SMTPCBD_LOCAL:
-		break;
-	}
+	if (!v->local)
+		stats_add(sources[v->from], 1);
 }
 
 /* smtpcbd_client_reply - one reply, into smtpcbd_out */
 static void
 smtpcbd_client_reply(struct smtpcbd_client *c, const struct smtpcb_request *r, const struct smtpcbd_verdict *v, int64_t waited_ms)
 {
-	static const char *const from[] = {
-		[SMTPCBD_CACHE] = "cache", [SMTPCBD_PROBE] = "probe", [SMTPCBD_LOCAL] = "local",
-		[SMTPCBD_IN_PROGRESS] = "in-progress", [SMTPCBD_BUSY] = "busy", [SMTPCBD_UNAVAILABLE] = "unavailable",
-	};
 	static unsigned number;
 	char	id[40], addr[2 * SMTPCB_MAILBOX_MAX], text[400];
 	struct buf mailbox = BUF_INIT(4 * SMTPCB_MAILBOX_MAX);
@@ -141,9 +126,9 @@ smtpcbd_client_reply(struct smtpcbd_client *c, const struct smtpcb_request *r, c
 	snprintf(id, sizeof id, "%lX.%X", (long) getpid(), ++number);
 	smtpcbd_client_count(v);
 	if (r->local[0] != 0)
-		smtpcb_mailbox_put(&mailbox, r->local, r->domain);
+		smtp_path_show(&mailbox, r->local, r->domain);
 	msg_info("%s: client=%s, addr=<%s>, code=%s, from=%s, wait=%lldms (%s)", id, c->peer,
-	    msg_clean(addr, sizeof addr, buf_str(&mailbox)), smtpcb_code_name(v->code), from[v->from], (long long) waited_ms,
+	    msg_clean(addr, sizeof addr, buf_str(&mailbox)), smtpcb_code_name(v->code), v->local ? "local" : address_from_name(v->from), (long long) waited_ms,
 	    msg_clean(text, sizeof text, v->text));
 	buf_fini(&mailbox);
 	if (smtpcbd_out.max - smtpcbd_out.len < SMTPCB_REPLY_MAX)
@@ -153,12 +138,14 @@ smtpcbd_client_reply(struct smtpcbd_client *c, const struct smtpcb_request *r, c
 
 /* smtpcbd_client_done - what was waited for */
 static void
-smtpcbd_client_done(struct smtpcbd_asker *a, const struct smtpcbd_verdict *v)
+smtpcbd_client_done(struct address_asker *a, const struct address_verdict *found)
 {
 	struct smtpcbd_client *c = (struct smtpcbd_client *) ((char *) a - offsetof(struct smtpcbd_client, asker));
+	struct smtpcbd_verdict v;
 
-	smtpcbd_client_reply(c, &c->request, v, ev_now_ms(smtpcbd_loop) - c->asked_ms);
-	if (smtpcbd_wait_ended()) {
+	smtpcbd_answer_of(found, &v);
+	smtpcbd_client_reply(c, &c->request, &v, ev_now_ms(smtpcbd_loop) - c->asked_ms);
+	if (address_ask_ended(smtpcbd_ask)) {
 		smtpcbd_client_close(c);
 		return;
 	}
@@ -168,7 +155,7 @@ smtpcbd_client_done(struct smtpcbd_asker *a, const struct smtpcbd_verdict *v)
 }
 
 static bool
-smtpcbd_client_gone(const struct smtpcbd_asker *a)
+smtpcbd_client_gone(const struct address_asker *a)
 {
 	const struct smtpcbd_client *c = (const struct smtpcbd_client *) ((const char *) a - offsetof(struct smtpcbd_client, asker));
 	char	byte;
@@ -182,14 +169,14 @@ static enum ms_next
 smtpcbd_client_odd(struct smtpcbd_client *c, const char *text)
 {
 	struct smtpcb_request r = { .kind = SMTPCB_BAD_REQUEST };
-	struct smtpcbd_verdict v = { .code = SMTPCB_TEMPFAIL, .from = SMTPCBD_LOCAL, .text = text };
+	struct smtpcbd_verdict v;
 
+	smtpcbd_answer_own(&v, SMTPCB_TEMPFAIL, text);
 	stats_add(STAT_smtpcbd_requests, 1);
 	stats_add(STAT_smtpcbd_tempfail, 1);
 	stats_add(STAT_smtpcbd_malformed, 1);
 	if (smtpcbd_client_complain(c))
 		msg_warn("client=%s: %s", c->peer, text);
-	v.since_s = v.next_s = ev_wall_s(smtpcbd_loop);
 	smtpcbd_answer_put(&smtpcbd_out, &r, &v, "-");
 	return smtpcbd_client_close(c);
 }
@@ -199,6 +186,7 @@ static enum ms_next
 smtpcbd_client_serve(struct smtpcbd_client *c, const char *line, size_t n)
 {
 	struct smtpcb_request *r = &c->request;
+	struct address_verdict found;
 	struct smtpcbd_verdict v;
 	char	addr[sizeof r->local + sizeof r->domain];
 
@@ -207,14 +195,15 @@ smtpcbd_client_serve(struct smtpcbd_client *c, const char *line, size_t n)
 		return smtpcbd_client_odd(c, "bad request");
 	if (!smtpcbd_answer_local(r, &v)) {
 		snprintf(addr, sizeof addr, "%s@%s", r->local, r->domain);
-		if (!smtpcbd_wait_ask(&c->asker, addr, &v)) {
+		if (!address_ask_start(smtpcbd_ask, &c->asker, addr, smtpcbd_conf.wait_ms, &found)) {
 			c->asked_ms = ev_now_ms(smtpcbd_loop);
 			ev_timer_cancel(smtpcbd_loop, &c->timer);
 			return MS_HOLD;
 		}
+		smtpcbd_answer_of(&found, &v);
 	}
 	smtpcbd_client_reply(c, r, &v, 0);
-	return smtpcbd_wait_ended() ? smtpcbd_client_close(c) : MS_MORE;
+	return address_ask_ended(smtpcbd_ask) ? smtpcbd_client_close(c) : MS_MORE;
 }
 
 static void
@@ -338,7 +327,7 @@ smtpcbd_closed(struct ms_client *ms, void *ctx)
 	struct smtpcbd_client *c = ctx;
 
 	(void) ms;
-	smtpcbd_wait_left(&c->asker);
+	address_ask_left(smtpcbd_ask, &c->asker);
 	ev_timer_cancel(smtpcbd_loop, &c->timer);
 	buf_fini(&c->line);
 	mem_free(&c);

@@ -55,8 +55,7 @@ smtpcbd_stop_tell(void *ctx, int listen_fd, unsigned events)
 	(void) events;
 	if (fd < 0)
 		return;
-	smtpcbd_answer_progress(&v);
-	v.text = "service is being stopped";
+	smtpcbd_answer_own(&v, SMTPCB_TEMPFAIL, "service is being stopped");
 	smtpcbd_answer_put(&b, &r, &v, "-");
 	if (send(fd, b.data, b.len, MSG_NOSIGNAL) < 0 || shutdown(fd, SHUT_WR) < 0)
 		msg_debug("a client has left before it could be told");
@@ -70,7 +69,7 @@ smtpcbd_stop_signal(void *ctx, int signo)
 {
 	(void) ctx;
 	(void) signo;
-	smtpcbd_wait_end();
+	address_ask_end(smtpcbd_ask);
 	if (smtpcbd_stop.n == 0)
 		smtpcbd_stop_leave();
 	if (smtpcbd_stop.timer.pos != 0)

@@ -35,7 +35,10 @@
 struct smtpcbd_conf smtpcbd_conf;
 struct ev_loop *smtpcbd_loop;
 struct verify_store *smtpcbd_store;
-struct verify_async *smtpcbd_verify;
+struct address_ask *smtpcbd_ask;
+
+static struct address_rules rules;
+static struct address_ask_conf ask_conf;
 
 static const struct multi_server server = {
 	.opened = smtpcbd_opened, .input = smtpcbd_input, .eof = smtpcbd_eof, .closed = smtpcbd_closed,
@@ -71,17 +74,17 @@ begin(void **state)
 	assert_non_null(mkdtemp(strcpy(dir, "/tmp/vouch-smtpcbd.XXXXXX")));
 	dirfd = open(dir, O_RDONLY | O_DIRECTORY);
 	smtpcbd_conf = (struct smtpcbd_conf) {
-		.wait_ms = WAIT_S * 1000, .read_ms = 10000, .idle_ms = 60000, .hold_ms = 0, .query_ms = 6000, .max_waiters = 500,
+		.wait_ms = WAIT_S * 1000, .read_ms = 10000, .idle_ms = 60000,
 		.clients = addr_list_new("127.0.0.0/8", &why), .ours = domain_list_open("ours.example", false, &why),
 		.myhostname = "vouch.example.com", .myorigin = "origin.example", .sender = "probe@sender.example",
 		.double_bounce = "double-bounce",
-		.rules = {
-			.positive_expire_s = 31 * 86400, .positive_refresh_s = 7 * 86400, .negative_expire_s = 3 * 86400,
-			.negative_refresh_s = 10800, .defer_expire_s = 3 * 86400, .defer_refresh_s = 60, .probe_ttl_s = 1000,
-			.negative_cache = true,
-		},
 	};
-	conf.rules = smtpcbd_conf.rules;
+	rules = (struct address_rules) {
+		.positive_expire_s = 31 * 86400, .positive_refresh_s = 7 * 86400, .negative_expire_s = 3 * 86400,
+		.negative_refresh_s = 10800, .defer_expire_s = 3 * 86400, .defer_refresh_s = 60, .probe_ttl_s = 1000,
+		.negative_cache = true,
+	};
+	conf.rules = rules;
 	assert_int_equal(verify_store_open(&smtpcbd_store, dirfd, &conf, &why), 0);
 	close(dirfd);
 	smtpcbd_loop = ev_loop_new_fake(NOW);
@@ -89,9 +92,10 @@ begin(void **state)
 	path = mem_printf("%s/verify", dir);
 	assert_int_equal(verify_stub_open(&stub, smtpcbd_loop, path, 600), 0);
 	stub_open = true;
-	smtpcbd_verify = verify_async_new(smtpcbd_loop, path, 500, 1000, 5000);
+	ask_conf = (struct address_ask_conf) { .store = smtpcbd_store, .verify_path = path, .rules = &rules, .query_ms = 6000,
+	    .idle_ms = 5000, .max_waiters = 500 };
+	smtpcbd_ask = address_ask_new(smtpcbd_loop, &ask_conf);
 	mem_free(&path);
-	smtpcbd_wait_init();
 	buf_reset(&logged);
 	memset(stats_local, 0, sizeof stats_local);
 	msg_catch(log_line, NULL);
@@ -106,8 +110,7 @@ end(void **state)
 	(void) state;
 	msg_catch(NULL, NULL);
 	ms_fake_turn();
-	smtpcbd_wait_fini();
-	verify_async_free(&smtpcbd_verify);
+	address_ask_free(&smtpcbd_ask);
 	if (stub_open)
 		verify_stub_close(&stub);
 	verify_store_close(&smtpcbd_store);
@@ -541,7 +544,13 @@ test_busy(void **state)
 	struct ms_client *c[3], *d = ms_fake_client();
 
 	(void) state;
-	smtpcbd_conf.max_waiters = 3;
+	char   *path = mem_printf("%s/verify", dir);
+
+	address_ask_free(&smtpcbd_ask);
+	ask_conf.max_waiters = 3;
+	ask_conf.verify_path = path;
+	smtpcbd_ask = address_ask_new(smtpcbd_loop, &ask_conf);
+	mem_free(&path);
 	result("xknown@b.example", VERIFY_OK, "250 Ok", NOW);
 	for (size_t i = 0; i < NELEM(c); i++) {
 		char	line[40];
@@ -614,7 +623,7 @@ test_end(void **state)
 	(void) state;
 	result("xknown@b.example", VERIFY_OK, "250 Ok", NOW);
 	say(c, "<xa@b.example>\n<xknown@b.example>\n");
-	smtpcbd_wait_end();
+	address_ask_end(smtpcbd_ask);
 	ms_fake_turn();
 	want(c, "25: told", LATER, "xa@b.example", NOW, NOW + 60);
 	assert_true(c->closed);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <global/smtp_path.h>
 #include <global/smtpcb_proto.h>
 #include <util/mem.h>
 #include <util/utf8.h>
@@ -41,7 +42,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	text = mem_strndup((const char *) data, n);
 	if (smtpcb_request_parse((const char *) data, n, utf8, &r) == SMTPCB_ADDRESS) {
 		buf_addc(&b, '<');
-		smtpcb_mailbox_put(&b, r.local, r.domain);
+		smtp_path_show(&b, r.local, r.domain);
 		buf_addc(&b, '>');
 		/* escaping may make it too long, nothing else */
 		if (b.len <= SMTPCB_MAILBOX_MAX && (smtpcb_request_parse(b.data, b.len, utf8, &again) != SMTPCB_ADDRESS ||

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include <global/smtp_path.h>
 #include <util/mem.h>
 
 #define NOW 1767000000
@@ -142,19 +143,19 @@ test_lengths(void **state)
 	assert_int_equal(smtpcb_request_parse(line, strlen(line), false, &r), SMTPCB_BAD_REQUEST);
 }
 
+/* what global/smtp_path.h writes is understood again */
 static void
 test_mailbox(void **state)
 {
 	static const struct { const char *local, *domain, *want; } cases[] = {
 		{ "a", "b.example", "a@b.example" },
-		{ "a b", "b.example", "\"a\\ b\"@b.example" },
-		{ "a:b", "b.example", "\"a\\:b\"@b.example" },
-		{ "a@b", "c.example", "\"a\\@b\"@c.example" },
+		{ "a b", "b.example", "\"a b\"@b.example" },
+		{ "a:b", "b.example", "\"a:b\"@b.example" },
+		{ "a@b", "c.example", "\"a@b\"@c.example" },
 		{ "a\"b", "b.example", "\"a\\\"b\"@b.example" },
-		{ "a..b", "c.example", "a..b@c.example" },
+		{ "a..b", "c.example", "\"a..b\"@c.example" },
 		{ "e\xc3\xa9", "b.example", "e\xc3\xa9@b.example" },
 		{ "postmaster", "", "postmaster" },
-		{ "", "b.example", "\"\"@b.example" },
 		{ "u", "[1.2.3.4]", "u@[1.2.3.4]" },
 	};
 	struct smtpcb_request r;
@@ -163,13 +164,13 @@ test_mailbox(void **state)
 	(void) state;
 	for (size_t i = 0; i < NELEM(cases); i++) {
 		buf_reset(&b);
-		smtpcb_mailbox_put(&b, cases[i].local, cases[i].domain);
+		smtp_path_show(&b, cases[i].local, cases[i].domain);
 		assert_string_equal(buf_str(&b), cases[i].want);
 		if (cases[i].local[0] == 0)
 			continue;
 		buf_reset(&b);
 		buf_addc(&b, '<');
-		smtpcb_mailbox_put(&b, cases[i].local, cases[i].domain);
+		smtp_path_show(&b, cases[i].local, cases[i].domain);
 		buf_addc(&b, '>');
 		assert_int_equal(smtpcb_request_parse(b.data, b.len, true, &r), SMTPCB_ADDRESS);
 		assert_string_equal(r.local, cases[i].local);
