@@ -31,7 +31,7 @@ static void
 dest_targets_clear(struct dest *d)
 {
 	for (size_t i = 0; i < d->targets_n; i++) {
-		manners_unref(d->pr->manners, &d->target[i].host);
+		manners_unref(d->pr->manners, &d->target[i].peer);
 		mem_free(&d->target[i].name);
 		mem_free(&d->target[i].path);
 	}
@@ -178,7 +178,7 @@ dest_target_add(struct dest *d, const struct mx_addr *addr, unsigned port, const
 		t->addr = *addr;
 	if (path != NULL)
 		t->path = mem_strdup(path);
-	t->host = manners_host(pr->manners, addr, port, path, name, d->own);
+	t->peer = manners_peer(pr->manners, addr, port, path, name, d->own);
 }
 
 static void dest_lookup_next(struct dest *);
@@ -311,7 +311,7 @@ dest_idle_session(struct dest *d, unsigned target, const struct probe *p)
 	struct session *s;
 
 	LIST_FOREACH(s, &d->sessions, link)
-		if (s->ready && !s->quitting && s->probe == NULL && s->host == d->target[target].host &&
+		if (s->ready && !s->quitting && s->probe == NULL && s->peer.host == d->target[target].peer.host &&
 		    !smtp_dialogue_over(s->dialogue) && !p->afresh && p->need_tls <= s->encrypt)
 			return s;
 	return NULL;
@@ -344,10 +344,10 @@ dest_passed_over(struct dest *d, unsigned i, struct probe *p, int64_t now)
 	if (d->pr->conf->best_mx_only && t->backup)
 		return true;
 	/* an attempt under way goes on to the other servers; new ones do not begin */
-	if (!p->attempt && (until = manners_suspended(t->host, now, &why)) != 0)
+	if (!p->attempt && (until = manners_suspended(&t->peer, now, &why)) != 0)
 		r = dest_suspended(d, until, why);
-	else if (backoff_on(&t->host->dead, now))
-		r = result_new(VERIFY_DEFER, SMTP_CAT_NETWORK, "known-dead", "4.4.1", NULL, t->host->why);
+	else if (backoff_on(&t->peer.host->dead, now))
+		r = result_new(VERIFY_DEFER, SMTP_CAT_NETWORK, "known-dead", "4.4.1", NULL, t->peer.host->why);
 	if (r == NULL)
 		return false;
 	if (p->result == NULL)
@@ -378,7 +378,7 @@ dest_choose(struct dest *d, struct probe *p, struct dest_chosen *c)
 			c->wait_ms = INT64_MAX;
 		found = true;
 		pref = t->pref;
-		if ((wait_ms = manners_token(pr->manners, t->host, now)) > 0) {
+		if ((wait_ms = manners_token(pr->manners, &t->peer, now)) > 0) {
 			if (wait_ms < c->wait_ms)
 				c->wait_ms = wait_ms;
 			continue;
@@ -389,15 +389,15 @@ dest_choose(struct dest *d, struct probe *p, struct dest_chosen *c)
 		}
 		if (d->sessions_n >= limit)
 			continue;
-		w = pr->stat.sessions >= pr->conf->session_limit ? &pr->session_room : manners_room(pr->manners, t->host, now);
+		w = pr->stat.sessions >= pr->conf->session_limit ? &pr->session_room : manners_room(pr->manners, &t->peer, now);
 		if (w != NULL) {
 			if (c->wait == NULL)
 				c->wait = w;
 			continue;
 		}
-		if (!can_open || t->host->sessions < fewest) {
+		if (!can_open || t->peer.host->sessions < fewest) {
 			c->target = i;
-			fewest = t->host->sessions;
+			fewest = t->peer.host->sessions;
 			can_open = true;
 		}
 	}

@@ -219,16 +219,15 @@ static void
 host_free(struct manners *m, struct host *h)
 {
 	RB_REMOVE(host_tree, &m->hosts, h);
-	if (h->provider != NULL)
-		provider_unref(m, h->provider);
 	mem_free(&h->why);
 	mem_free(&h);
 }
 
-struct host *
-manners_host(struct manners *m, const struct mx_addr *addr, unsigned port, const char *path, const char *exchange, bool own)
+struct peer
+manners_peer(struct manners *m, const struct mx_addr *addr, unsigned port, const char *path, const char *exchange, bool own)
 {
 	struct host *key = mem_alloc(sizeof *key + (path != NULL ? strlen(path) : 0) + 1), *h;
+	struct peer p = { .provider = NULL };
 	char	name[256];
 
 	if (addr != NULL)
@@ -237,29 +236,34 @@ manners_host(struct manners *m, const struct mx_addr *addr, unsigned port, const
 	key->own = own;
 	if (path != NULL)
 		strcpy(key->path, path);
+	if (!own)
+		p.provider = provider_get(m, manners_provider_name(name, sizeof name, exchange, &key->addr));
 	if ((h = RB_FIND(host_tree, &m->hosts, key)) != NULL) {
 		mem_free(&key);
 		if (h->refs++ == 0) {
 			TAILQ_REMOVE(&m->idle_hosts, h, lru);
 			m->idle_hosts_n--;
 		}
-		return h;
+		p.host = h;
+		return p;
 	}
 	key->refs = 1;
 	wait_list_init(&key->waiters);
 	key->waiters.host = key;
-	if (!own)
-		key->provider = provider_get(m, manners_provider_name(name, sizeof name, exchange, &key->addr));
 	RB_INSERT(host_tree, &m->hosts, key);
-	return key;
+	p.host = key;
+	return p;
 }
 
 void
-manners_unref(struct manners *m, struct host **hp)
+manners_unref(struct manners *m, struct peer *p)
 {
-	struct host *h = *hp;
+	struct host *h = p->host;
 
-	*hp = NULL;
+	if (p->provider != NULL)
+		provider_unref(m, p->provider);
+	p->provider = NULL;
+	p->host = NULL;
 	if (h == NULL || --h->refs > 0)
 		return;
 	TAILQ_INSERT_TAIL(&m->idle_hosts, h, lru);
@@ -329,12 +333,12 @@ provider_has_room(const struct manners *m, const struct provider *p, int64_t now
 }
 
 struct wait_list *
-manners_room(struct manners *m, struct host *h, int64_t now_ms)
+manners_room(struct manners *m, const struct peer *p, int64_t now_ms)
 {
-	if (!host_has_room(m, h, now_ms))
-		return &h->waiters;
-	if (h->provider != NULL && !provider_has_room(m, h->provider, now_ms))
-		return &h->provider->waiters;
+	if (!host_has_room(m, p->host, now_ms))
+		return &p->host->waiters;
+	if (p->provider != NULL && !provider_has_room(m, p->provider, now_ms))
+		return &p->provider->waiters;
 	return NULL;
 }
 
@@ -347,39 +351,39 @@ manners_has_room(struct manners *m, const struct wait_list *w, int64_t now_ms)
 }
 
 int64_t
-manners_token(struct manners *m, struct host *h, int64_t now_ms)
+manners_token(struct manners *m, const struct peer *p, int64_t now_ms)
 {
-	return h->provider == NULL ? 0 :
-	    bucket_wait(&h->provider->bucket, m->conf->provider_rate, m->conf->provider_burst, now_ms);
+	return p->provider == NULL ? 0 :
+	    bucket_wait(&p->provider->bucket, m->conf->provider_rate, m->conf->provider_burst, now_ms);
 }
 
 void
-manners_take(struct manners *m, struct host *h)
+manners_take(struct manners *m, const struct peer *p)
 {
-	if (h->provider != NULL && m->conf->provider_rate > 0)
-		bucket_take(&h->provider->bucket);
+	if (p->provider != NULL && m->conf->provider_rate > 0)
+		bucket_take(&p->provider->bucket);
 }
 
 void
-manners_open(struct host *h)
+manners_open(const struct peer *p)
 {
-	h->sessions++;
-	if (h->provider != NULL)
-		h->provider->sessions++;
+	p->host->sessions++;
+	if (p->provider != NULL)
+		p->provider->sessions++;
 }
 
 void
-manners_close(struct host *h)
+manners_close(const struct peer *p)
 {
-	h->sessions--;
-	if (h->provider != NULL)
-		h->provider->sessions--;
+	p->host->sessions--;
+	if (p->provider != NULL)
+		p->provider->sessions--;
 }
 
 int64_t
-manners_suspended(const struct host *h, int64_t now_ms, const char **why_r)
+manners_suspended(const struct peer *peer, int64_t now_ms, const char **why_r)
 {
-	const struct provider *p = h->provider;
+	const struct provider *p = peer->provider;
 	int64_t until = 0;
 
 	if (p == NULL)
@@ -424,10 +428,10 @@ provider_why(struct provider *p, const char *text)
 }
 
 void
-manners_answer(struct manners *m, struct host *h, enum smtp_cat cat, const char *text, int64_t now_ms)
+manners_answer(struct manners *m, const struct peer *peer, enum smtp_cat cat, const char *text, int64_t now_ms)
 {
 	const struct manners_conf *c = m->conf;
-	struct provider *p = h->provider;
+	struct provider *p = peer->provider;
 	bool	unknown = cat == SMTP_CAT_UNKNOWN;
 
 	if (p == NULL)

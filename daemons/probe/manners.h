@@ -53,7 +53,7 @@ struct wait_link *wait_first(struct wait_list *);
 struct provider {
 	RB_ENTRY(provider) node;
 	TAILQ_ENTRY(provider) lru;
-	unsigned refs;			/* hosts */
+	unsigned refs;			/* peers */
 	unsigned sessions;
 	struct bucket bucket;
 	struct backoff policy, rate;
@@ -71,19 +71,25 @@ struct provider {
 struct host {
 	RB_ENTRY(host) node;
 	TAILQ_ENTRY(host) lru;
-	unsigned refs;			/* targets of destinations */
+	unsigned refs;			/* peers */
 	unsigned sessions;
-	struct provider *provider;	/* NULL on own routes */
+	bool	 own;
 	struct backoff dead;		/* cannot be reached */
 	unsigned fails;			/* connections that failed in a row */
 	char	*why;
 	int64_t	 slow_until_ms;		/* one session at a time */
 	int64_t	 plain_until_ms;	/* TLS is broken there: level may goes in clear */
 	struct wait_list waiters;
-	bool	 own;
 	unsigned port;
 	struct mx_addr addr;
 	char	 path[];		/* UNIX socket, or "" */
+};
+
+/* a server as one exchange names it. Who gives a name to an address is not who answers there: what the provider of one name
+ * said must not keep us from the same address under another name */
+struct peer {
+	struct host *host;
+	struct provider *provider;	/* NULL on own routes */
 };
 
 struct manners_conf {
@@ -101,26 +107,26 @@ struct manners;
 struct manners *manners_new(const struct manners_conf *);	/* borrowed */
 void	manners_free(struct manners **);
 
-/* manners_host - the record of one server, made when there is none; released with manners_unref
+/* manners_peer - the records of one server, made when there are none; released with manners_unref
  * exchange  its name, which tells the provider; path NULL or a UNIX socket */
-struct host *manners_host(struct manners *, const struct mx_addr *, unsigned port, const char *path, const char *exchange, bool own);
-void	manners_unref(struct manners *, struct host **);
+struct peer manners_peer(struct manners *, const struct mx_addr *, unsigned port, const char *path, const char *exchange, bool own);
+void	manners_unref(struct manners *, struct peer *);
 
 /* manners_room - whether one more session may be opened: NULL, or the list to wait on (never for suspended ones) */
-struct wait_list *manners_room(struct manners *, struct host *, int64_t now_ms);
+struct wait_list *manners_room(struct manners *, const struct peer *, int64_t now_ms);
 bool	manners_has_room(struct manners *, const struct wait_list *, int64_t now_ms); /* of the list's host or provider */
 /* manners_token - 0, or how long (ms) until the provider may be asked again */
-int64_t	manners_token(struct manners *, struct host *, int64_t now_ms);
-void	manners_take(struct manners *, struct host *);		/* a probe is asked */
-void	manners_open(struct host *);
-void	manners_close(struct host *);
+int64_t	manners_token(struct manners *, const struct peer *, int64_t now_ms);
+void	manners_take(struct manners *, const struct peer *);	/* a probe is asked */
+void	manners_open(const struct peer *);
+void	manners_close(const struct peer *);
 /* manners_suspended - the provider is left alone: until when (ms), why; 0: it is not */
-int64_t	manners_suspended(const struct host *, int64_t now_ms, const char **why_r);
+int64_t	manners_suspended(const struct peer *, int64_t now_ms, const char **why_r);
 
 /* what came back */
 void	manners_reached(struct host *);				/* a connection, and a greeting */
 void	manners_failed(struct manners *, struct host *, const char *why, int64_t now_ms); /* no connection */
-void	manners_answer(struct manners *, struct host *, enum smtp_cat, const char *text, int64_t now_ms);
+void	manners_answer(struct manners *, const struct peer *, enum smtp_cat, const char *text, int64_t now_ms);
 /* manners_blocked - providers that refused us lately (for the global brake) */
 unsigned manners_blocked(const struct manners *, int64_t now_ms, int64_t window_ms);
 

@@ -60,7 +60,7 @@ TAILQ_HEAD(probes, probe);
 RB_HEAD(probe_tree, probe);
 
 struct target {				/* one server of a destination */
-	struct host *host;
+	struct peer peer;
 	struct mx_addr addr;
 	unsigned port;
 	uint32_t pref;
@@ -110,7 +110,7 @@ struct session {
 	TAILQ_ENTRY(session) idle;	/* pr->idle_sessions, while is_idle */
 	struct dest *dest;
 	unsigned target;		/* index in dest->target; of the question being asked */
-	struct host *host;		/* a reference of its own */
+	struct peer peer;		/* references of its own */
 	char	*relay;			/* NAME[ADDR]:PORT */
 	struct smtp_dialogue *dialogue;
 	struct probe *probe;		/* being asked */

@@ -15,10 +15,10 @@ static void session_next(struct session *);
 static bool
 session_waited_for(const struct session *s)
 {
-	const struct host *h = s->host;
+	const struct peer *p = &s->peer;
 
-	return !TAILQ_EMPTY(&h->waiters.head) || !TAILQ_EMPTY(&s->dest->pr->session_room.head) ||
-	    (h->provider != NULL && !TAILQ_EMPTY(&h->provider->waiters.head));
+	return !TAILQ_EMPTY(&p->host->waiters.head) || !TAILQ_EMPTY(&s->dest->pr->session_room.head) ||
+	    (p->provider != NULL && !TAILQ_EMPTY(&p->provider->waiters.head));
 }
 
 /* life */
@@ -38,18 +38,17 @@ session_release(struct session *s)
 {
 	struct dest *d = s->dest;
 	struct prober *pr = d->pr;
-	struct host *h = s->host;
 
 	LIST_REMOVE(s, link);
 	d->sessions_n--;
 	d->quitting_n -= s->quitting;
 	pr->stat.sessions--;
-	manners_close(h);
-	prober_wake(pr, &h->waiters);
-	if (h->provider != NULL)
-		prober_wake(pr, &h->provider->waiters);
+	manners_close(&s->peer);
+	prober_wake(pr, &s->peer.host->waiters);
+	if (s->peer.provider != NULL)
+		prober_wake(pr, &s->peer.provider->waiters);
 	prober_wake(pr, &pr->session_room);
-	manners_unref(pr->manners, &s->host);
+	manners_unref(pr->manners, &s->peer);
 	if (!TAILQ_EMPTY(&d->queue))
 		dest_ready(d);
 	else
@@ -83,7 +82,8 @@ session_make_room(struct prober *pr, const struct wait_list *w)
 	struct session *s;
 
 	TAILQ_FOREACH(s, &pr->idle_sessions, idle)
-		if (w == &pr->session_room || w == &s->host->waiters || (s->host->provider != NULL && w == &s->host->provider->waiters)) {
+		if (w == &pr->session_room || w == &s->peer.host->waiters ||
+		    (s->peer.provider != NULL && w == &s->peer.provider->waiters)) {
 			session_quit(s);
 			return;
 		}
@@ -102,7 +102,7 @@ session_ready(void *ctx)
 	struct prober *pr = s->dest->pr;
 
 	s->ready = true;
-	manners_reached(s->host);
+	manners_reached(s->peer.host);
 	backoff_clear(&s->dest->down);
 	if (s->probe != NULL) {
 		if (s->probe->sessions < 255)
@@ -186,7 +186,7 @@ session_ask(struct session *s, unsigned target, struct probe *p)
 	if (s->ready && p->sessions < 255)
 		p->sessions++;
 	probe_begin(p);
-	manners_take(pr->manners, s->host);
+	manners_take(pr->manners, &s->peer);
 	if (!d->own && c->domain_rate > 0)
 		bucket_take(&d->bucket);
 	if (c->sender_fallback)
@@ -248,7 +248,7 @@ session_learn(struct session *s, const struct smtp_dialogue_answer *a)
 	enum smtp_cat cat = a->class.cat;
 
 	if (a->asked || a->end == SMTP_END_REFUSED)
-		manners_answer(pr->manners, s->host, cat, a->text, now);
+		manners_answer(pr->manners, &s->peer, cat, a->text, now);
 	if (!d->own && cat == SMTP_CAT_POLICY && c->brake_providers > 0 && pr->brake_until_ms <= now &&
 	    manners_blocked(pr->manners, now, c->brake_window_ms) >= c->brake_providers) {
 		pr->brake_until_ms = now + c->brake_ms;
@@ -258,14 +258,14 @@ session_learn(struct session *s, const struct smtp_dialogue_answer *a)
 	if (!a->asked) {
 		if (!s->ready && (a->end == SMTP_END_CONNECT || a->end == SMTP_END_TIMEOUT)) {
 			pr->stat.connect_failures++;
-			manners_failed(pr->manners, s->host, a->text, now);
+			manners_failed(pr->manners, s->peer.host, a->text, now);
 		}
 		if (session_tls_broken(s, a))
-			s->host->plain_until_ms = now + c->plain_ms;
+			s->peer.host->plain_until_ms = now + c->plain_ms;
 		return;
 	}
 	if (now - s->asked_ms > c->slow_ms)
-		s->host->slow_until_ms = now + c->slow_hold_ms;
+		s->peer.host->slow_until_ms = now + c->slow_hold_ms;
 	if (a->class.status == VERIFY_BOUNCE || cat == SMTP_CAT_POLICY)
 		s->rejected++;
 	if (a->other_sender_used && a->class.status != VERIFY_DEFER)
@@ -412,17 +412,17 @@ session_open(struct dest *d, unsigned target, struct probe *p)
 
 	if (c->tls_demand)
 		tls = p->need_tls ? SMTP_TLS_ENCRYPT : SMTP_TLS_NONE;
-	else if (tls == SMTP_TLS_MAY && t->host->plain_until_ms > ev_now_ms(pr->loop))
+	else if (tls == SMTP_TLS_MAY && t->peer.host->plain_until_ms > ev_now_ms(pr->loop))
 		tls = SMTP_TLS_NONE;
 	if (t->path == NULL && !mx_addr_parse(t->name, &literal))
 		to.client.name = t->name;
 	s->encrypt = tls == SMTP_TLS_ENCRYPT;
 	s->dest = d;
 	s->born_ms = ev_now_ms(pr->loop);
-	s->host = manners_host(pr->manners, &t->addr, t->port, t->path, t->name, d->own);
+	s->peer = manners_peer(pr->manners, &t->addr, t->port, t->path, t->name, d->own);
 	s->relay = t->path != NULL ? mem_printf("%s[%s]", t->name, t->path) :
 	    mem_printf("%s[%s]:%u", t->name, mx_addr_text(&t->addr, addr, sizeof addr), t->port);
-	manners_open(s->host);
+	manners_open(&s->peer);
 	LIST_INSERT_HEAD(&d->sessions, s, link);
 	d->sessions_n++;
 	pr->stat.sessions++;

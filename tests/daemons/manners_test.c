@@ -102,50 +102,51 @@ manners_test_backoff(void **state)
 	assert_false(backoff_on(&b, now) || backoff_half_open(&b, now));
 }
 
-static struct host *
+static struct peer
 manners_test_host(struct manners *m, const char *addr, const char *name, bool own)
 {
 	struct mx_addr a;
 
 	assert_true(mx_addr_parse(addr, &a));
-	return manners_host(m, &a, 25, NULL, name, own);
+	return manners_peer(m, &a, 25, NULL, name, own);
 }
 
 static void
 manners_test_room(void **state)
 {
 	struct manners *m = manners_new(&conf);
-	struct host *a = manners_test_host(m, "9.9.9.1", "mx1.big.test", false), *b = manners_test_host(m, "9.9.9.2", "mx2.big.test", false),
-	    *c = manners_test_host(m, "9.9.9.3", "mx3.big.test", false), *own = manners_test_host(m, "9.9.9.1", "mx1.big.test", true), *again;
+	struct peer a = manners_test_host(m, "9.9.9.1", "mx1.big.test", false), b = manners_test_host(m, "9.9.9.2", "mx2.big.test", false),
+	    c = manners_test_host(m, "9.9.9.3", "mx3.big.test", false), own = manners_test_host(m, "9.9.9.1", "mx1.big.test", true), again;
 
 	(void) state;
-	assert_ptr_equal(a->provider, b->provider);
-	assert_ptr_not_equal(a, own);			/* what is asked of us to do is another matter */
-	assert_null(own->provider);
+	assert_ptr_equal(a.provider, b.provider);
+	assert_ptr_not_equal(a.host, own.host);			/* what is asked of us to do is another matter */
+	assert_null(own.provider);
 	again = manners_test_host(m, "9.9.9.1", "other.name.test", false);
-	assert_ptr_equal(again, a);
+	assert_ptr_equal(again.host, a.host);
+	assert_ptr_not_equal(again.provider, a.provider);	/* who names an address does not answer for it */
 	manners_unref(m, &again);
 
-	manners_open(a);
-	assert_null(manners_room(m, a, 1));
-	manners_open(a);
-	assert_ptr_equal(manners_room(m, a, 1), &a->waiters);
-	assert_false(manners_has_room(m, &a->waiters, 1));
-	manners_open(b);
-	manners_open(b);
-	assert_ptr_equal(manners_room(m, c, 1), &a->provider->waiters);
-	manners_close(b);
-	assert_null(manners_room(m, c, 1));
-	assert_true(manners_has_room(m, &a->provider->waiters, 1));
-	a->slow_until_ms = 100;
-	manners_close(a);
-	assert_ptr_equal(manners_room(m, a, 1), &a->waiters);	/* slow: one at a time */
-	assert_null(manners_room(m, a, 100));
+	manners_open(&a);
+	assert_null(manners_room(m, &a, 1));
+	manners_open(&a);
+	assert_ptr_equal(manners_room(m, &a, 1), &a.host->waiters);
+	assert_false(manners_has_room(m, &a.host->waiters, 1));
+	manners_open(&b);
+	manners_open(&b);
+	assert_ptr_equal(manners_room(m, &c, 1), &a.provider->waiters);
+	manners_close(&b);
+	assert_null(manners_room(m, &c, 1));
+	assert_true(manners_has_room(m, &a.provider->waiters, 1));
+	a.host->slow_until_ms = 100;
+	manners_close(&a);
+	assert_ptr_equal(manners_room(m, &a, 1), &a.host->waiters);	/* slow: one at a time */
+	assert_null(manners_room(m, &a, 100));
 	for (int i = 0; i < 10; i++) {
-		assert_null(manners_room(m, own, 1));
-		manners_open(own);
+		assert_null(manners_room(m, &own, 1));
+		manners_open(&own);
 	}
-	assert_ptr_equal(manners_room(m, own, 1), &own->waiters);
+	assert_ptr_equal(manners_room(m, &own, 1), &own.host->waiters);
 	manners_unref(m, &a);
 	manners_unref(m, &b);
 	manners_unref(m, &c);
@@ -158,39 +159,39 @@ static void
 manners_test_answers(void **state)
 {
 	struct manners *m = manners_new(&conf);
-	struct host *h = manners_test_host(m, "9.9.9.1", "mx1.big.test", false), *h2 = manners_test_host(m, "9.9.9.2", "mx2.big.test", false),
-	    *other = manners_test_host(m, "9.9.8.1", "mx.other.test", false), *own = manners_test_host(m, "9.9.7.1", "mx.mine.test", true);
+	struct peer h = manners_test_host(m, "9.9.9.1", "mx1.big.test", false), h2 = manners_test_host(m, "9.9.9.2", "mx2.big.test", false),
+	    other = manners_test_host(m, "9.9.8.1", "mx.other.test", false), own = manners_test_host(m, "9.9.7.1", "mx.mine.test", true);
 	const char *why = "";
 	int64_t now = 1000;
 
 	(void) state;
-	assert_int_equal(manners_suspended(h, now, &why), 0);
-	manners_answer(m, h, SMTP_CAT_POLICY, "blocked", now);
-	assert_int_equal(manners_suspended(h2, now, &why), now + 15 * MINUTE);
+	assert_int_equal(manners_suspended(&h, now, &why), 0);
+	manners_answer(m, &h, SMTP_CAT_POLICY, "blocked", now);
+	assert_int_equal(manners_suspended(&h2, now, &why), now + 15 * MINUTE);
 	assert_string_equal(why, "blocked");
-	assert_int_equal(manners_suspended(other, now, &why), 0);
+	assert_int_equal(manners_suspended(&other, now, &why), 0);
 	assert_int_equal(manners_blocked(m, now, 30 * MINUTE), 1);
 	/* half open: one session, and a success opens it */
 	now += 15 * MINUTE;
-	assert_int_equal(manners_suspended(h, now, &why), 0);
-	assert_null(manners_room(m, h, now));
-	manners_open(h);
-	assert_ptr_equal(manners_room(m, h2, now), &h->provider->waiters);
-	manners_answer(m, h, SMTP_CAT_ACCEPTED, "", now);
-	assert_null(manners_room(m, h2, now));
-	manners_close(h);
+	assert_int_equal(manners_suspended(&h, now, &why), 0);
+	assert_null(manners_room(m, &h, now));
+	manners_open(&h);
+	assert_ptr_equal(manners_room(m, &h2, now), &h.provider->waiters);
+	manners_answer(m, &h, SMTP_CAT_ACCEPTED, "", now);
+	assert_null(manners_room(m, &h2, now));
+	manners_close(&h);
 	/* refused again: twice as long */
-	manners_answer(m, h, SMTP_CAT_POLICY, "blocked", now);
+	manners_answer(m, &h, SMTP_CAT_POLICY, "blocked", now);
 	now += 15 * MINUTE;
-	manners_answer(m, h, SMTP_CAT_POLICY, "blocked", now);
-	assert_int_equal(manners_suspended(h, now, &why), now + 30 * MINUTE);
+	manners_answer(m, &h, SMTP_CAT_POLICY, "blocked", now);
+	assert_int_equal(manners_suspended(&h, now, &why), now + 30 * MINUTE);
 	assert_int_equal(manners_blocked(m, now + 31 * MINUTE, 30 * MINUTE), 0);
 	/* too fast */
-	manners_answer(m, other, SMTP_CAT_RATE, "slow down", now);
-	assert_int_equal(manners_suspended(other, now, &why), now + 2 * MINUTE);
+	manners_answer(m, &other, SMTP_CAT_RATE, "slow down", now);
+	assert_int_equal(manners_suspended(&other, now, &why), now + 2 * MINUTE);
 	/* one's own servers may say what they like */
-	manners_answer(m, own, SMTP_CAT_POLICY, "no", now);
-	assert_int_equal(manners_suspended(own, now, &why), 0);
+	manners_answer(m, &own, SMTP_CAT_POLICY, "no", now);
+	assert_int_equal(manners_suspended(&own, now, &why), 0);
 	manners_unref(m, &h);
 	manners_unref(m, &h2);
 	manners_unref(m, &other);
@@ -202,25 +203,25 @@ static void
 manners_test_unknown(void **state)
 {
 	struct manners *m = manners_new(&conf);
-	struct host *h = manners_test_host(m, "9.9.9.1", "mx1.big.test", false);
+	struct peer h = manners_test_host(m, "9.9.9.1", "mx1.big.test", false);
 	const char *why = "";
 	int64_t now = 1000;
 
 	(void) state;
 	/* many unknown, but among more that exist: fine */
 	for (int i = 0; i < 100; i++)
-		manners_answer(m, h, i % 3 == 0 ? SMTP_CAT_UNKNOWN : SMTP_CAT_ACCEPTED, "", now);
-	assert_int_equal(manners_suspended(h, now, &why), 0);
+		manners_answer(m, &h, i % 3 == 0 ? SMTP_CAT_UNKNOWN : SMTP_CAT_ACCEPTED, "", now);
+	assert_int_equal(manners_suspended(&h, now, &why), 0);
 	now += 61 * MINUTE;
 	for (int i = 0; i < 20; i++)
-		manners_answer(m, h, SMTP_CAT_UNKNOWN, "", now);
-	assert_int_equal(manners_suspended(h, now, &why), 0);
+		manners_answer(m, &h, SMTP_CAT_UNKNOWN, "", now);
+	assert_int_equal(manners_suspended(&h, now, &why), 0);
 	for (int i = 0; i < 40; i++)
-		manners_answer(m, h, SMTP_CAT_UNKNOWN, "", now);
-	assert_int_equal(manners_suspended(h, now, &why), now + 15 * MINUTE);
+		manners_answer(m, &h, SMTP_CAT_UNKNOWN, "", now);
+	assert_int_equal(manners_suspended(&h, now, &why), now + 15 * MINUTE);
 	assert_string_equal(why, "too many unknown mailboxes");
 	now += 15 * MINUTE;
-	assert_int_equal(manners_suspended(h, now, &why), 0);
+	assert_int_equal(manners_suspended(&h, now, &why), 0);
 	manners_unref(m, &h);
 	manners_free(&m);
 }
@@ -229,22 +230,22 @@ static void
 manners_test_dead(void **state)
 {
 	struct manners *m = manners_new(&conf);
-	struct host *h = manners_test_host(m, "9.9.9.1", "mx1.big.test", false);
+	struct peer h = manners_test_host(m, "9.9.9.1", "mx1.big.test", false);
 
 	(void) state;
-	manners_failed(m, h, "refused", 1000);
-	manners_failed(m, h, "refused", 1000);
-	assert_false(backoff_on(&h->dead, 1000));
-	manners_reached(h);
-	manners_failed(m, h, "refused", 1000);
-	manners_failed(m, h, "refused", 1000);
-	assert_false(backoff_on(&h->dead, 1000));
-	manners_failed(m, h, "refused", 1000);
-	assert_true(backoff_on(&h->dead, 1000));
-	assert_string_equal(h->why, "refused");
-	assert_false(backoff_on(&h->dead, 1000 + MINUTE));
-	manners_failed(m, h, "refused", 1000 + MINUTE);
-	assert_true(backoff_on(&h->dead, 1000 + 2 * MINUTE));
+	manners_failed(m, h.host, "refused", 1000);
+	manners_failed(m, h.host, "refused", 1000);
+	assert_false(backoff_on(&h.host->dead, 1000));
+	manners_reached(h.host);
+	manners_failed(m, h.host, "refused", 1000);
+	manners_failed(m, h.host, "refused", 1000);
+	assert_false(backoff_on(&h.host->dead, 1000));
+	manners_failed(m, h.host, "refused", 1000);
+	assert_true(backoff_on(&h.host->dead, 1000));
+	assert_string_equal(h.host->why, "refused");
+	assert_false(backoff_on(&h.host->dead, 1000 + MINUTE));
+	manners_failed(m, h.host, "refused", 1000 + MINUTE);
+	assert_true(backoff_on(&h.host->dead, 1000 + 2 * MINUTE));
 	manners_unref(m, &h);
 	manners_free(&m);
 }
@@ -253,24 +254,24 @@ static void
 manners_test_bounded(void **state)
 {
 	struct manners *m = manners_new(&conf);
-	struct host *h, *keep = manners_test_host(m, "9.9.0.1", "mx.keep.test", false);
+	struct peer h, keep = manners_test_host(m, "9.9.0.1", "mx.keep.test", false);
 	const char *why = "";
 	char	addr[20], name[40];
 
 	(void) state;
-	manners_answer(m, keep, SMTP_CAT_POLICY, "blocked", 1000);
+	manners_answer(m, &keep, SMTP_CAT_POLICY, "blocked", 1000);
 	for (int i = 0; i < 1000; i++) {
 		snprintf(addr, sizeof addr, "9.8.%d.%d", i / 250, i % 250 + 1);
 		snprintf(name, sizeof name, "mx.p%d.test", i);
 		h = manners_test_host(m, addr, name, false);
 		manners_unref(m, &h);
-		assert_null(h);
+		assert_null(h.host);
 	}
-	assert_true(manners_suspended(keep, 1000, &why) > 0);	/* what is in use is kept */
+	assert_true(manners_suspended(&keep, 1000, &why) > 0);	/* what is in use is kept */
 	/* and what was used last is known, too */
 	manners_unref(m, &keep);
 	keep = manners_test_host(m, "9.9.0.1", "mx.keep.test", false);
-	assert_true(manners_suspended(keep, 1000, &why) > 0);
+	assert_true(manners_suspended(&keep, 1000, &why) > 0);
 	manners_unref(m, &keep);
 	manners_free(&m);
 }

@@ -352,6 +352,33 @@ prober_test_never(void **state)
 	prober_test_end(&f);
 }
 
+/* a domain names somebody else's server as its second one, and has its first one refuse us: the others must not suffer */
+static void
+prober_test_poison(void **state)
+{
+	struct field f;
+
+	(void) state;
+	prober_test_begin(&f);
+	buf_adds(&f.zone, "evil.test MX 10 mx0.evil.test\nmx0.evil.test A 127.0.0.31\n"
+	    "evil.test MX 20 mx1.evil.test\nmx1.evil.test A 127.0.0.32\n"
+	    "good.test MX 10 mx.good.test\nmx.good.test A 127.0.0.32\n");
+	f.w.conf.attempt_sessions = 1;
+	f.server[0].rule[0] = (struct smtp_auto_rule) { "", "550 5.7.1 you are blocked" };
+	f.server[0].rules = 1;
+	prober_test_start(&f);
+	prober_test_ask(&f, "x%@evil.test", 0, 1);
+	prober_test_until(&f, 1, 1000, 100);
+	assert_int_equal(prober_test_count(&f, "defer policy"), 1);
+	prober_test_ask(&f, "y%@evil.test", 0, 1);
+	prober_test_until(&f, 2, 1000, 100);
+	assert_int_equal(prober_test_count(&f, "defer suspended"), 1);
+	prober_test_ask(&f, "z%@good.test", 0, 1);
+	prober_test_until(&f, 3, 1000, 100);
+	assert_int_equal(prober_test_count(&f, "ok accepted"), 1);
+	prober_test_end(&f);
+}
+
 static unsigned prober_test_given;
 
 static bool
@@ -431,6 +458,7 @@ main(void)
 		cmocka_unit_test(prober_test_dead),
 		cmocka_unit_test(prober_test_brake),
 		cmocka_unit_test(prober_test_never),
+		cmocka_unit_test(prober_test_poison),
 		cmocka_unit_test(prober_test_stop),
 		cmocka_unit_test(prober_test_memory),
 	};
