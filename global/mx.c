@@ -75,8 +75,8 @@ mx_addr_reserved(const struct mx_addr *a)
 		{ "0.0.0.0", 8 }, { "10.0.0.0", 8 }, { "100.64.0.0", 10 }, { "127.0.0.0", 8 }, { "169.254.0.0", 16 },
 		{ "172.16.0.0", 12 }, { "192.0.0.0", 24 }, { "192.0.2.0", 24 }, { "192.168.0.0", 16 },
 		{ "198.18.0.0", 15 }, { "198.51.100.0", 24 }, { "203.0.113.0", 24 }, { "224.0.0.0", 3 },
-		{ "::", 128 }, { "::1", 128 }, { "100::", 64 }, { "2001:2::", 48 }, { "2001:db8::", 32 },
-		{ "3fff::", 20 }, { "5f00::", 16 }, { "fc00::", 7 }, { "fe80::", 10 }, { "fec0::", 10 }, { "ff00::", 8 },
+		/* of IPv6 all but 2000::/3, and there: */
+		{ "::", 3 }, { "4000::", 2 }, { "8000::", 1 }, { "2001::", 32 }, { "2001:2::", 48 }, { "2001:db8::", 32 }, { "3fff::", 20 },
 	};
 	static const unsigned char mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
 	static const unsigned char nat64[12] = { 0, 0x64, 0xff, 0x9b };
@@ -86,6 +86,10 @@ mx_addr_reserved(const struct mx_addr *a)
 
 	if (a->ipv6 && (memcmp(p, mapped, 12) == 0 || memcmp(p, nat64, 12) == 0)) {
 		memcpy(&inner.a, p + 12, 4);
+		return mx_addr_reserved(&inner);
+	}
+	if (a->ipv6 && p[0] == 0x20 && p[1] == 2) {	/* 6to4 (RFC 3056) */
+		memcpy(&inner.a, p + 2, 4);
 		return mx_addr_reserved(&inner);
 	}
 	for (size_t i = 0; i < NELEM(nets); i++) {

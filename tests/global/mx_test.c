@@ -278,9 +278,13 @@ mx_test_reserved(void **state)
 		{ "172.31.255.255", true }, { "172.32.0.0", false }, { "192.168.0.1", true }, { "100.64.0.1", true },
 		{ "100.128.0.1", false }, { "169.254.169.254", true }, { "224.0.0.1", true }, { "255.255.255.255", true },
 		{ "0.0.0.0", true }, { "192.0.2.1", true }, { "198.18.0.1", true }, { "198.20.0.1", false }, { "9.9.9.9", false },
-		{ "::", true }, { "::1", true }, { "::2", false }, { "fe80::1", true }, { "febf::1", true }, { "fc00::1", true },
-		{ "fdff::1", true }, { "fe00::1", false }, { "2001:db8::1", true }, { "2001:db9::1", false }, { "ff02::1", true },
+		{ "::", true }, { "::1", true }, { "::2", true }, { "fe80::1", true }, { "febf::1", true }, { "fc00::1", true },
+		{ "fdff::1", true }, { "fe00::1", true }, { "2001:db8::1", true }, { "2001:db9::1", false }, { "ff02::1", true },
 		{ "::ffff:127.0.0.1", true }, { "::ffff:9.9.9.9", false }, { "64:ff9b::10.0.0.1", true }, { "2620:fe::fe", false },
+		/* IPv4 addresses in IPv6 clothes */
+		{ "::127.0.0.1", true }, { "2002:7f00:1::1", true }, { "2002:a01:203::1", true }, { "2002:909:909::1", false },
+		{ "2001:0:909:909::1", true }, { "64:ff9b::9.9.9.9", false }, { "64:ff9b:1::9.9.9.9", true },
+		{ "64:ff9b::127.0.0.1", true }, { "::ffff:0:127.0.0.1", true }, { "2001:4860::1", false }, { "4000::1", true },
 	};
 	struct mx_addr a;
 
