@@ -17,6 +17,14 @@ struct tls {
 	char	why[160];
 };
 
+static void
+tls_ctx_modes(struct tls_ctx *c)
+{
+	SSL_CTX_set_mode(c->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+	/* else one read goes on for as long as the peer sends what is no data: everybody else would wait */
+	SSL_CTX_clear_mode(c->ssl, SSL_MODE_AUTO_RETRY);
+}
+
 struct tls_ctx *
 tls_client_ctx_new(const char **why_r)
 {
@@ -31,8 +39,9 @@ tls_client_ctx_new(const char **why_r)
 	SSL_CTX_set_security_level(c->ssl, 0);
 	SSL_CTX_set_min_proto_version(c->ssl, TLS1_VERSION);
 	SSL_CTX_set_verify(c->ssl, SSL_VERIFY_NONE, NULL);
-	SSL_CTX_set_mode(c->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
-	SSL_CTX_set_options(c->ssl, SSL_OP_LEGACY_SERVER_CONNECT | SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF);
+	tls_ctx_modes(c);
+	SSL_CTX_set_options(c->ssl, SSL_OP_LEGACY_SERVER_CONNECT | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
+	    SSL_OP_IGNORE_UNEXPECTED_EOF);
 	return c;
 }
 
@@ -59,7 +68,7 @@ tls_server_ctx_new(const char *cert_file, const char *key_file, struct buf *why)
 	/* opportunistic: an old client in old TLS is better than in clear */
 	SSL_CTX_set_security_level(c->ssl, 0);
 	SSL_CTX_set_min_proto_version(c->ssl, TLS1_VERSION);
-	SSL_CTX_set_mode(c->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+	tls_ctx_modes(c);
 	SSL_CTX_set_options(c->ssl, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF |
 	    SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_TICKET);
 	SSL_CTX_set_session_cache_mode(c->ssl, SSL_SESS_CACHE_OFF);

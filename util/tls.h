@@ -28,7 +28,8 @@ struct tls *tls_client_new(struct tls_ctx *, int fd, const char *server_name);
 struct tls *tls_server_new(struct tls_ctx *, int fd);
 void	tls_free(struct tls **);	/* sends nothing; the caller closes the socket */
 enum tls_result tls_handshake(struct tls *);
-/* tls_read, tls_write - *n_r bytes done on TLS_DONE; 0 bytes read: end of data */
+/* tls_read, tls_write - *n_r bytes done on TLS_DONE; 0 bytes read: end of data. TLS_WANT_READ also comes after something
+ * of the protocol's own, with more to read: wait for the socket, it is readable at once */
 enum tls_result tls_read(struct tls *, void *, size_t n, size_t *n_r);
 enum tls_result tls_write(struct tls *, const void *, size_t n, size_t *n_r);
 const char *tls_why(const struct tls *);	/* of TLS_FAILED; borrowed */
