@@ -1,4 +1,6 @@
-/* tests/lib/ms_fake.c - the skeleton's side of multi_server.h, played in the test's own process and loop */
+/* tests/lib/ms_fake.c - the skeleton's side of multi_server.h, played in the test's own process and loop
+ * Its functions are weak: where the real skeleton is linked, too (its own test), that one is meant.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -66,14 +68,14 @@ ms_deferred(void *ctx)
 		ms_feed(c);
 }
 
-void
+__attribute__((weak)) void
 ms_send(struct ms_client *c, const void *data, size_t n)
 {
 	assert_false(c->closed);
 	buf_add(&c->out, data, n);
 }
 
-void
+__attribute__((weak)) void
 ms_resume(struct ms_client *c)
 {
 	assert_true(c->held);
@@ -81,14 +83,14 @@ ms_resume(struct ms_client *c)
 	ev_defer_set(ms_loop, &c->defer, ms_deferred, c);
 }
 
-void
+__attribute__((weak)) void
 ms_finish(struct ms_client *c)
 {
 	c->held = c->last = true;
 	ev_defer_set(ms_loop, &c->defer, ms_deferred, c);
 }
 
-int
+__attribute__((weak)) int
 ms_fd(const struct ms_client *c)
 {
 	return c->fd;
