@@ -14,7 +14,7 @@
 #include <util/sock.h>
 
 #define GREYLIST_HOUSE_MS	250
-#define GREYLIST_AWAY_MS	5000	/* decided with the database for so long: it is back */
+#define GREYLIST_AWAY_MS	2000	/* decided with the database for so long: it is back */
 
 /* outcomes */
 
@@ -541,7 +541,7 @@ greylist_start(struct greylist *g, struct ev_loop *loop)
 	g->loop = loop;
 	g->store_conf.secret_dirfd = g->secret_dirfd;
 	g->store_conf.secret_name = g->secret_name;
-	greylist_store_open(&g->store, g->data_dirfd, &g->store_conf, ev_wall_s(loop), &why);
+	greylist_store_open(&g->store, g->data_dirfd, &g->store_conf, &why);
 	greylist_warn_lines(buf_str(&why));
 	buf_fini(&why);
 	if (g->db != NULL)

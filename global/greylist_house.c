@@ -76,14 +76,13 @@ house_secret_save(struct greylist_store *s, bool replace)
 }
 
 void
-greylist_house_secret_init(struct greylist_store *s, int64_t now_s, struct buf *why)
+greylist_house_secret_init(struct greylist_store *s, struct buf *why)
 {
 	unsigned char file[GREYLIST_SECRET_LEN];
 	enum greylist_secret got = GREYLIST_SECRET_NONE;
 	const char *reason;
 	bool	clean;
 
-	(void) now_s;
 	if (s->conf.secret_dirfd >= 0)
 		got = greylist_secret_read(s->conf.secret_dirfd, s->conf.secret_name, file, &reason);
 	if (got == GREYLIST_SECRET_BAD)
@@ -105,6 +104,14 @@ greylist_house_secret_init(struct greylist_store *s, int64_t now_s, struct buf *
 	} else if (got == GREYLIST_SECRET_NONE)
 		house_secret_save(s, false);
 	house_secret_use(s);
+}
+
+void
+greylist_house_secret_share(struct greylist_store *s)
+{
+	bool	clean;
+
+	house_secret(s, true, &clean);
 }
 
 /* house_secret_follow - another worker, or the database, may have brought another secret */

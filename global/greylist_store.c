@@ -412,6 +412,7 @@ greylist_store_connect(struct greylist_store *s, struct ev_loop *loop, const str
 		.ctx = s,
 	};
 	s->db = db_store_new(loop, &c, &greylist_db_kind, &s->db_ctx, s->known);
+	greylist_house_secret_share(s);
 }
 
 static void
@@ -455,7 +456,7 @@ store_keys(struct greylist_store *s, struct buf *why)
 }
 
 void
-greylist_store_open(struct greylist_store **sp, int dirfd, const struct greylist_store_conf *conf, int64_t now_s, struct buf *why)
+greylist_store_open(struct greylist_store **sp, int dirfd, const struct greylist_store_conf *conf, struct buf *why)
 {
 	struct greylist_store *s = mem_alloc(sizeof *s);
 
@@ -464,7 +465,7 @@ greylist_store_open(struct greylist_store **sp, int dirfd, const struct greylist
 	store_open_table(&s->known, dirfd, GREYLIST_KNOWN_FILE, conf->bytes / 2, why);
 	store_open_table(&s->pending, dirfd, GREYLIST_PENDING_FILE, conf->bytes / 2, why);
 	store_keys(s, why);
-	greylist_house_secret_init(s, now_s, why);
+	greylist_house_secret_init(s, why);
 	*sp = s;
 }
 

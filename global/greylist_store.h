@@ -48,7 +48,7 @@ struct greylist_store_conf {
 
 /* greylist_store_open - dirfd is data_directory; -1: private memory
  * why	     what is degraded, one line each; the store is usable all the same */
-void	greylist_store_open(struct greylist_store **, int dirfd, const struct greylist_store_conf *, int64_t now_s, struct buf *why);
+void	greylist_store_open(struct greylist_store **, int dirfd, const struct greylist_store_conf *, struct buf *why);
 void	greylist_store_close(struct greylist_store **);
 /* greylist_store_connect - add the database; words and second of conf are set here */
 void	greylist_store_connect(struct greylist_store *, struct ev_loop *, const struct db_store_conf *);

@@ -45,6 +45,8 @@ struct greylist_store {
 };
 
 /* greylist_house.c */
-void	greylist_house_secret_init(struct greylist_store *, int64_t now_s, struct buf *why);
+void	greylist_house_secret_init(struct greylist_store *, struct buf *why);
+/* greylist_house_secret_share - there is a database now: offer it our secret, and hear what it has */
+void	greylist_house_secret_share(struct greylist_store *);
 
 #endif

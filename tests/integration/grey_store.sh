@@ -1,0 +1,171 @@
+# grey_store.sh - greylisting records of two hosts and one database: what one defers the other passes, with the database there and away
+# limit: 120
+. ./lib.sh
+. ./lib_pg.sh
+
+# grey_start NAME HOST - a worker of HOST that takes commands; grey NAME COMMAND... - its answer, in $GREY
+grey_start() {
+	mkfifo "$T/$1.in" "$T/$1.out" || exit 1
+	"$TOOLS/greyask" "$T/$2/etc" <"$T/$1.in" >"$T/$1.out" 2>>"$T/$2/log/grey.log" \
+	    3>&- 4<&- 5>&- 6<&- 7>&- 8<&- &
+	eval "grey_pid_$1=$!"
+	at_exit "stop_pid $!"
+	case $1 in
+	a)	exec 3>"$T/a.in" 4<"$T/a.out" ;;
+	b)	exec 5>"$T/b.in" 6<"$T/b.out" ;;
+	aa)	exec 7>"$T/aa.in" 8<"$T/aa.out" ;;
+	esac
+}
+tell() {
+	case $1 in
+	a)	shift; echo "$*" >&3 ;;
+	b)	shift; echo "$*" >&5 ;;
+	aa)	shift; echo "$*" >&7 ;;
+	esac
+}
+grey_stop() {
+	eval "gone \$grey_pid_$1" || tell "$1" quit
+	case $1 in
+	a)	exec 3>&- 4<&- ;;
+	b)	exec 5>&- 6<&- ;;
+	aa)	exec 7>&- 8<&- ;;
+	esac
+	eval "wait_for 10 gone \$grey_pid_$1"
+	rm -f "$T/$1.in" "$T/$1.out"
+}
+hear() {
+	case $1 in
+	a)	read -r GREY <&4 ;;
+	b)	read -r GREY <&6 ;;
+	aa)	read -r GREY <&8 ;;
+	esac
+}
+grey() { tell "$@"; hear "$1"; }
+# expect NAME SENDER REASON [RECIPIENT] - one request, and its reason
+expect() {
+	grey "$1" "ask 192.0.2.25 unknown $2 ${4:-bob@example.com}"
+	[ "${GREY% *}" = "$3" ] || fail "$1: $2: got \"$GREY\", want $3"
+}
+reason() { grey "$1" "ask 192.0.2.25 unknown $2 bob@example.com"; [ "${GREY% *}" = "$3" ]; }
+is_db() { grey "$1" db; [ "$GREY" = "$2" ]; }
+is_clean() { grey "$1" count; [ "${GREY##*dirty=}" = 0 ]; }
+grey_rows() { [ "$(sql one "SELECT count(*) FROM vouch_greylist WHERE $1")" = "$2" ]; }
+# aged HOST SENDER - the triplet's delay is over; looked at in the database, so that asking does not change it
+aged() { [ $(($(date +%s) - $1)) -ge 2 ]; }
+
+pg_make one
+for h in a b; do
+	vouch_pg $h one greylist_delay=2s greylist_retry_window=1m greylist_cache_size=4M address_verify_sync_interval=200ms \
+	    greylist_auto_allow_domain_count=0 greylist_expire_time=1h address_verify_cache_cleanup_interval=2s
+done
+grey_start a a
+wait_for 20 is_db a up
+secret() { [ "$(sql one "SELECT members FROM vouch_greylist WHERE id = '!secret'")" = "$(cat "$T/$1"/data/greylist_secret 2>/dev/null)" ]; }
+wait_for 10 secret a
+grey_start b b
+wait_for 20 is_db b up
+wait_for 10 secret b
+want "mode of the secret" "$(stat -c %a "$T/a/data/greylist_secret")" 600
+
+# deferred on one host, early on the other, then good there, known on the first
+begun=$(date +%s)
+expect a one@x.test new
+wait_for 5 grey_rows "id LIKE 'T%' AND sender = 'one@x.test' AND recipient = 'bob@example.com' AND client = '192.0.2.0/24'" 1
+expect b one@x.test early
+wait_for 10 aged "$begun"
+expect b one@x.test retry
+wait_for 5 reason a one@x.test known-sender
+want "triplet" "$(sql one "SELECT passed > 0, tries FROM vouch_greylist WHERE id LIKE 'T%'")" "t|3"
+want "kinds" "$(sql one "SELECT string_agg(left(id, 1), '' ORDER BY id) FROM vouch_greylist WHERE id > 'A'")" CST
+
+# one host, two workers; two hosts at the same moment
+grey_start aa a
+wait_for 20 is_db aa up
+tell a "ask 192.0.2.25 unknown two@x.test bob@example.com"
+tell aa "ask 192.0.2.25 unknown two@x.test bob@example.com"
+hear a
+first=${GREY% *}
+hear aa
+case $first${GREY% *} in newearly | earlynew) ;; *) fail "two workers: $first and $GREY" ;; esac
+tell a "ask 192.0.2.25 unknown three@x.test bob@example.com"
+tell b "ask 192.0.2.25 unknown three@x.test bob@example.com"
+hear a
+first=${GREY% *}
+hear b
+case $first${GREY% *} in newnew | newearly | earlynew) ;; *) fail "two hosts: $first and $GREY" ;; esac
+wait_for 5 grey_rows "id LIKE 'T%' AND sender = 'three@x.test'" 1
+wait_for 5 is_clean a
+wait_for 5 is_clean b
+
+# the database goes away
+begun=$(date +%s)
+expect a four@x.test new
+wait_for 5 is_clean a
+pg_stop one immediate
+wait_for 10 is_db a down
+wait_for 10 is_db b down
+expect b four@x.test store-unavailable
+expect b five@x.test store-unavailable
+wait_for 10 aged "$begun"
+begun=$(date +%s)
+expect a four@x.test retry
+expect a four@x.test known-sender
+expect a one@x.test known-sender
+expect b one@x.test known-sender
+expect b six@x.test store-unavailable
+grey b count
+[ "${GREY##*dirty=}" -ge 3 ] || fail "nothing is kept for the database: $GREY"
+# a worker that is killed now takes nothing with it
+eval "kill -9 \$grey_pid_b"
+grey_stop b
+grep -q 'greylisting: the database is out of reach: what this host does not know passes' "$T/b/log/grey.log" || fail "no warning"
+want "one warning" "$(grep -c 'database is out of reach' "$T/b/log/grey.log")" 1
+
+# and is back: what was recorded meanwhile is in it, a retry passes on any host
+pg_start one
+grey_start b b
+wait_for 20 is_db b up
+wait_for 20 is_db a up
+wait_for 20 is_clean a
+wait_for 20 is_clean b
+wait_for 5 grey_rows "id LIKE 'T%' AND passed = 0 AND seen > 0" 4	# two, three, five, six
+wait_for 10 aged "$begun"
+expect a six@x.test retry
+expect b five@x.test retry
+wait_for 5 reason b four@x.test known-sender
+
+# with greylist_fallback_action = greylist this host decides alone
+grey_stop b
+vouch_set b greylist_fallback_action=greylist
+pg_stop one immediate
+grey_start b b
+wait_for 10 is_db b down
+begun=$(date +%s)
+expect b seven@x.test new
+expect b seven@x.test early
+wait_for 10 aged "$begun"
+expect b seven@x.test retry
+pg_start one
+wait_for 20 is_db b up
+wait_for 20 is_clean b
+wait_for 10 grep -q 'greylisting: the database is back, [0-9]* requests' "$T/b/log/grey.log"
+
+# what has expired is removed, and what was never retried is counted; not while a clock is doubtful
+if [ "$(cut -d . -f 1 /proc/uptime)" -gt 3700 ]; then
+	sql one "INSERT INTO vouch_greylist (id, begun, seen, tries, passed, forgot, changed, origin, members, client, sender, recipient)
+	    SELECT 'T' || rpad('x' || n, 22, 'x'), 1, 1, 1, 0, 0, n, 1, '', '', '', '' FROM generate_series(1, 5000) AS n"
+	for w in a aa b; do		# whoever does the housework asks at most once a minute whether it is due
+		grey_stop $w
+	done
+	grey_start a a
+	wait_for 30 grey_rows "id LIKE 'Tx%'" 0
+	logs() { cat "$T"/[ab]/log/grey.log; }
+	never() { logs | grep -q 'greylist=expired never_retried=50[0-9][0-9]'; }
+	wait_for 10 never
+	grey_rows "id LIKE 'S%' AND sender = 'six@x.test'" 1 || fail "a known sender was removed"
+	grey_rows "id = '!secret'" 1 || fail "the secret was removed"
+else
+	note "the machine was started less than an hour ago: removal is not tested"
+fi
+log_clean "$T/a/log/grey.log"
+log_clean "$T/b/log/grey.log"
