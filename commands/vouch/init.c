@@ -28,6 +28,9 @@ static const char init_main_cf[] =
 static const char init_master_cf[] =
 #include <conf/master.cf.inc>
 ;
+static const char init_plugins[] =
+#include <conf/plugins.inc>
+;
 
 /* source: spec master-cf section 2, for one owner */
 static const struct { const char *name; mode_t mode; } init_dirs[] = {
@@ -143,7 +146,7 @@ init_no_warning(void *ctx, const char *text)
 	(void) ctx, (void) text;
 }
 
-/* init_configure - etc/main.cf: the sample, with this instance's places and owner; etc/master.cf: the sample */
+/* init_configure - etc/main.cf: the sample, with this instance's places and owner; etc/master.cf, etc/plugins: the samples */
 static bool
 init_configure(const struct init *in, const char *libexec)
 {
@@ -176,7 +179,8 @@ init_configure(const struct init *in, const char *libexec)
 		vouch_sorry("%s: the name is too long", in->dir);
 	else
 		ok = init_write(in, "etc/main.cf", buf_str(&out), out.len) &&
-		    init_write(in, "etc/master.cf", init_master_cf, strlen(init_master_cf));
+		    init_write(in, "etc/master.cf", init_master_cf, strlen(init_master_cf)) &&
+		    init_write(in, "etc/plugins", init_plugins, strlen(init_plugins));
 	buf_fini(&out);
 	for (size_t i = 0; i < NELEM(values); i++)
 		free(values[i]);
