@@ -54,6 +54,17 @@ probe_message_text(const struct record *rec)
 	return memchr(rec->data, 0, rec->len) != NULL ? NULL : mem_strndup(rec->data, rec->len);
 }
 
+/* probe_message_controls - what would end a command line, and begin one of the submitter's own. (Recipients are looked at when
+ * they are routed, and get a verdict.) */
+static bool
+probe_message_controls(const char *s)
+{
+	for (; *s != 0; s++)
+		if ((unsigned char) *s < 0x20 || *s == 0x7f)
+			return true;
+	return false;
+}
+
 /* probe_message_attr - "name=value" of the envelope; the first trace_flags wins */
 static void
 probe_message_attr(struct probe_message *m, const struct record *rec)
@@ -92,7 +103,7 @@ probe_message_envelope(struct probe_message *m, const struct record *rec)
 		probe_message_attr(m, rec);
 		return;
 	case REC_TYPE_FROM:
-		if ((text = probe_message_text(rec)) == NULL || m->sender != NULL) {
+		if ((text = probe_message_text(rec)) == NULL || m->sender != NULL || probe_message_controls(text)) {
 			probe_message_bad(m, CLEANUP_STAT_BAD, "bad sender record");
 			mem_free(&text);
 		} else

@@ -70,6 +70,9 @@ submission_fuzz_add(const char *addr, const char *sender, const char *id)
 {
 	if (addr == NULL || sender == NULL || strlen(id) >= PROBER_ID_MAX)
 		abort();
+	for (const char *p = sender; *p != 0; p++)
+		if ((unsigned char) *p < 0x20 || *p == 0x7f)
+			abort();
 	added++;
 	submission_fuzz_route(addr);
 }

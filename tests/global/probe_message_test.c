@@ -33,6 +33,7 @@ probe_message_test_build(struct buf *b, const char *parts)
 		case 'e': record_puts(b, 'A', "nothing"); break;
 		case 'S': record_puts(b, 'S', "double-bounce@spec.test"); break;
 		case 's': record_puts(b, 'S', ""); break;
+		case 'c': record_puts(b, 'S', "a@spec.test>\r\nDATA"); break;
 		case 'R': record_puts(b, 'R', "ann@remote.test"); break;
 		case 'n': record_put(b, 'R', "a\0b", 3); break;
 		case 'O': record_puts(b, 'O', "ann@remote.test"); break;
@@ -73,6 +74,7 @@ probe_message_test_table(void **state)
 		{ "no X", "FTASRMNE", PROBE_MESSAGE_DONE, 1, 1 },
 		{ "only E", "FE", PROBE_MESSAGE_DONE, 1, 0 },
 		{ "other attribute", "fTASRMNXE", PROBE_MESSAGE_DONE, 1, 1 },
+		{ "a command in the sender", "FTAcRMNXE", PROBE_MESSAGE_DONE, 1, 1 },
 		{ "NUL in the recipient", "FTASnMNXE", PROBE_MESSAGE_DONE, 1, 0 },
 		{ "mail, no probe", "FTSRMNXE", PROBE_MESSAGE_DONE, 512, 1 },
 		{ "asked by a user", "FToSRMNXE", PROBE_MESSAGE_DONE, 512, 1 },
