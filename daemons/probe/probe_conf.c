@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <fcntl.h>
 #include <errno.h>
@@ -21,6 +22,7 @@
 #define MINUTE_MS	60000
 #define HOUR_MS		3600000
 #define DAY_MS		(24 * HOUR_MS)
+#define OTHER_FDS	200		/* submitters, name servers, files */
 
 static enum verify_status
 probe_conf_status(const char *value)
@@ -284,6 +286,24 @@ probe_conf_sessions(struct probe_conf *pc, const struct params *p, struct buf *w
 	return ok;
 }
 
+/* probe_conf_session_limit - what is configured, as far as there are descriptors: without one, a server that is well would
+ * look like one that cannot be reached, and be left alone */
+static unsigned
+probe_conf_session_limit(const struct params *p, struct buf *why)
+{
+	unsigned long long want = (unsigned long long) p->probe_session_limit, room;
+	struct rlimit lim;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim) < 0 || lim.rlim_cur == RLIM_INFINITY)
+		return (unsigned) want;
+	room = lim.rlim_cur > 4 * OTHER_FDS ? lim.rlim_cur - OTHER_FDS : lim.rlim_cur / 2;
+	if (want <= room)
+		return (unsigned) want;
+	buf_addf(why, "%sparameter probe_session_limit: %llu sessions need more descriptors than the %llu that this process may "
+	    "have (ulimit -n): %llu sessions", why->len > 0 ? "\n" : "", want, (unsigned long long) lim.rlim_cur, room);
+	return (unsigned) room;
+}
+
 bool
 probe_conf_make(struct probe_conf *pc, const struct params *p, struct buf *why)
 {
@@ -310,7 +330,7 @@ probe_conf_make(struct probe_conf *pc, const struct params *p, struct buf *why)
 	c->data_target = strcmp(p->smtp_address_verify_target, "data") == 0;
 	c->lmtp_data_target = strcmp(p->lmtp_address_verify_target, "data") == 0;
 	c->smtp_port = (unsigned) p->probe_smtp_port;
-	c->session_limit = (unsigned) p->probe_session_limit;
+	c->session_limit = probe_conf_session_limit(p, why);
 	c->dest_sessions = (unsigned) p->probe_destination_concurrency_limit;
 	c->own_dest_sessions = (unsigned) p->probe_own_destination_concurrency_limit;
 	c->session_probes = (unsigned) p->probe_session_probe_limit;
