@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <util/mem.h>
 #include <util/sock.h>
+#include <global/count_table.h>
 #include <global/verify_store.h>
 
 const char *const figures_db_words[] = {
@@ -61,4 +63,48 @@ out:
 	sock_close(&fd);
 	free(dir);
 	return ret;
+}
+
+static void
+figures_plugin_add(void *ctx, const char *first, const char *second, uint64_t value)
+{
+	struct figures_plugins *p = ctx;
+
+	p->row = mem_grow(p->row, p->n + 1, sizeof *p->row);
+	p->row[p->n++] = (struct figures_plugin) { mem_strdup(first), mem_strdup(second), value };
+}
+
+static int
+figures_plugin_order(const void *a, const void *b)
+{
+	const struct figures_plugin *x = a, *y = b;
+	int	order = strcmp(x->name, y->name);
+
+	return order != 0 ? order : strcmp(x->verdict, y->verdict);
+}
+
+void
+figures_plugins_read(const struct vouch *v, struct figures_plugins *p)
+{
+	char   *dir = vouch_param(v, "data_directory");
+	int	fd = dir != NULL ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+	memset(p, 0, sizeof *p);
+	if (fd >= 0)
+		count_table_read(fd, COUNT_TABLE_SMTPD, figures_plugin_add, p);
+	if (p->n > 0)
+		qsort(p->row, p->n, sizeof *p->row, figures_plugin_order);
+	sock_close(&fd);
+	free(dir);
+}
+
+void
+figures_plugins_fini(struct figures_plugins *p)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		mem_free(&p->row[i].name);
+		mem_free(&p->row[i].verdict);
+	}
+	mem_free(&p->row);
+	p->n = 0;
 }

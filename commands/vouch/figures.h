@@ -24,6 +24,18 @@ extern const char *const figures_db_words[];	/* by enum db_state */
 /* figures_read - VOUCH_DONE, or VOUCH_TEMPORARY, which is said */
 int	figures_read(const struct vouch *, struct figures *);
 
+struct figures_plugin {			/* how often a plugin of smtpd(8) came to this verdict */
+	char   *name, *verdict;
+	uint64_t n;
+};
+struct figures_plugins {
+	struct figures_plugin *row;	/* sorted by name and verdict */
+	size_t	 n;
+};
+/* figures_plugins_read - nothing where there was no smtpd(8); for figures_plugins_fini */
+void	figures_plugins_read(const struct vouch *, struct figures_plugins *);
+void	figures_plugins_fini(struct figures_plugins *);
+
 /* vouch_processes - how many processes of each name the master has, as the kernel tells it; how many kinds there are */
 struct vouch_processes {
 	char	 name[32];

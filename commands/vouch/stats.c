@@ -51,7 +51,44 @@ stats_metric(const char *part, const char *name, const char *help, bool counts, 
 static const char stats_probing[] = "addresses that probe(8) is asking about";
 
 static void
-stats_print(enum stats_form form, const struct figures *f)
+stats_plugins(enum stats_form form, const struct figures_plugins *all, struct buf *out)
+{
+	const char *last = NULL;
+
+	if (form == STATS_PROMETHEUS && all->n > 0)
+		printf("# HELP vouch_smtpd_plugin_total results of the plugins of smtpd(8)\n# TYPE vouch_smtpd_plugin_total counter\n");
+	if (form == STATS_JSON)
+		json_open(out, "smtpd_plugins", '{');
+	for (size_t i = 0; i < all->n; i++) {
+		const struct figures_plugin *p = &all->row[i];
+
+		switch (form) {
+		case STATS_TEXT:
+			printf("plugin %-30s %-20s %12" PRIu64 "\n", p->name, p->verdict, p->n);
+			break;
+		case STATS_JSON:
+			if (last == NULL || strcmp(last, p->name) != 0) {
+				if (last != NULL)
+					json_close(out, '}');
+				json_open(out, p->name, '{');
+			}
+			json_put_uint(out, p->verdict, p->n);
+			last = p->name;
+			break;
+		case STATS_PROMETHEUS:			/* names have nothing in them that would need escaping: plugins(5) */
+			printf("vouch_smtpd_plugin_total{plugin=\"%s\",verdict=\"%s\"} %" PRIu64 "\n", p->name, p->verdict, p->n);
+			break;
+		}
+	}
+	if (form == STATS_JSON) {
+		if (last != NULL)
+			json_close(out, '}');
+		json_close(out, '}');
+	}
+}
+
+static void
+stats_print(enum stats_form form, const struct figures *f, const struct figures_plugins *plugins)
 {
 	const struct shmtab_stat *st = &f->cache;
 	const uint64_t *words = f->count;
@@ -66,6 +103,7 @@ stats_print(enum stats_form form, const struct figures *f)
 			    stats_cache_table[i].help);
 		if (f->has_probe)
 			printf("%-22s %12" PRIu64 "  %s\n", "probing", f->probing, stats_probing);
+		stats_plugins(form, plugins, &out);
 		printf("%-22s %12s  connection to the shared database, of the workers\n", "database", figures_db_words[f->db]);
 		break;
 	case STATS_JSON:
@@ -80,6 +118,7 @@ stats_print(enum stats_form form, const struct figures *f)
 		json_close(&out, '}');
 		if (f->has_probe)
 			json_put_uint(&out, "probing", f->probing);
+		stats_plugins(form, plugins, &out);
 		json_put_str(&out, "database", figures_db_words[f->db]);
 		json_close(&out, '}');
 		printf("%s\n", buf_str(&out));
@@ -92,6 +131,7 @@ stats_print(enum stats_form form, const struct figures *f)
 			    stats_cache_table[i].counts, stats_cache_value(st, i));
 		if (f->has_probe)
 			stats_metric("probe", "probing", stats_probing, false, f->probing);
+		stats_plugins(form, plugins, &out);
 		if (f->db != DB_STATE_NONE)
 			stats_metric("database", "up", "whether the workers are connected to the shared database", false,
 			    f->db == DB_STATE_UP);
@@ -109,6 +149,7 @@ vouch_stats(struct vouch *v)
 		{ NULL, 0, NULL, 0 },
 	};
 	enum stats_form form = STATS_TEXT;
+	struct figures_plugins plugins;
 	struct figures f;
 	int	c, ret;
 
@@ -128,7 +169,10 @@ vouch_stats(struct vouch *v)
 	if (optind < v->argc)
 		return vouch_usage(v, "too many arguments");
 
-	if ((ret = figures_read(v, &f)) == VOUCH_DONE)
-		stats_print(form, &f);
+	if ((ret = figures_read(v, &f)) != VOUCH_DONE)
+		return ret;
+	figures_plugins_read(v, &plugins);
+	stats_print(form, &f, &plugins);
+	figures_plugins_fini(&plugins);
 	return ret;
 }

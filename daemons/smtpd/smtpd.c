@@ -16,6 +16,7 @@
 #include <util/msg.h>
 #include <util/sock.h>
 
+#include "plugin_stats.h"
 #include "smtpd.h"
 
 #define SMTPD_HOUSE_MS	250		/* counters are handed over */
@@ -158,6 +159,7 @@ smtpd_house(void *ctx)
 {
 	(void) ctx;
 	stats_file_flush();
+	plugin_stats_flush(smtpd.plugins);
 	ev_timer_set(smtpd.loop, &front.house, SMTPD_HOUSE_MS, smtpd_house, NULL);
 }
 
@@ -171,6 +173,7 @@ smtpd_start(struct ev_loop *loop)
 		msg_fatal("%s", buf_str(&reason));
 	buf_fini(&reason);
 	stats_file_open(front.data_fd, smtpd.conf.params);
+	plugin_stats_open(front.data_fd);
 	smtpd_house(NULL);
 }
 
@@ -183,6 +186,8 @@ smtpd_draining(void)
 static void
 smtpd_leaving(void)
 {
+	plugin_stats_flush(smtpd.plugins);
+	plugin_stats_close();
 	plugins_free(&smtpd.plugins);
 	stats_file_close();
 }

@@ -54,6 +54,13 @@ fi
 counter_is() { [ "$(vouch_stat s "$1")" -ge "$2" ]; }
 wait_for 5 counter_is smtpd_messages 1
 wait_for 5 counter_is smtpd_refused 1
+plugin_is() { "$BIN/vouch" -c "$T/s/etc" stats | grep -q "^plugin $1  *$2  *[1-9]"; }
+wait_for 5 plugin_is rcpt_test ok
+wait_for 5 plugin_is rcpt_test denysoft
+wait_for 5 plugin_is queue_maildir ok
+"$BIN/vouch" -c "$T/s/etc" stats --json | grep -q '"smtpd_plugins": *{"queue_maildir": *{"ok": *[1-9]' || fail "stats --json"
+"$BIN/vouch" -c "$T/s/etc" stats --prometheus | grep -q '^vouch_smtpd_plugin_total{plugin="rcpt_test",verdict="deny"} 1$' ||
+    fail "stats --prometheus"
 
 # a plugin that crashes: the session on the other worker goes on, a new worker takes over
 "$TOOLS/smtpsay" "$LO" 2526 'EHLO c.test' 'MAIL FROM:<a@b.test>' 'RCPT TO:<hang@d.test>' 'RCPT TO:<c@d.test>' QUIT >"$T/other.out" 2>&1 &
