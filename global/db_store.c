@@ -56,7 +56,7 @@ db_stamps(struct db_store *ds, unsigned n)
 	uint64_t last = atomic_load(w), first, now = (uint64_t) ev_wall_us(ds->loop);
 
 	do
-		first = last > now && last < DB_STAMP_MAX ? last + 1 : now;
+		first = last >= now && last < DB_STAMP_MAX ? last + 1 : now;
 	while (!atomic_compare_exchange_weak(w, &last, first + n - 1));
 	return (int64_t) first;
 }
