@@ -1,11 +1,10 @@
-/* global/addr_list.c - lists of IP addresses and networks
- * Every element is a network; an IPv4 one is kept as the last 32 of 128 bits, with its length counted likewise.
- */
+/* global/addr_list.c - lists of IP addresses and networks */
 #include "addr_list.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#include <global/client_addr.h>
 #include <util/mem.h>
 #include <util/msg.h>
 #include <util/units.h>
@@ -14,7 +13,7 @@
 #define ADDR_TEXT_MAX	64	/* bytes of one element: more than the longest address */
 
 struct addr_net {
-	unsigned char addr[16];
+	struct client_addr addr;
 	unsigned bits;
 	bool	 negated;
 };
@@ -24,27 +23,12 @@ struct addr_list {
 	struct addr_net *net;
 };
 
-/* addr_net_of - the 128 bits that an address is compared as: IPv4 as ::ffff:a.b.c.d */
-static void
-addr_net_of(const struct mx_addr *a, unsigned char out[16])
-{
-	static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
-
-	if (a->ipv6)
-		memcpy(out, &a->aaaa, 16);
-	else {
-		memcpy(out, mapped, 12);
-		memcpy(out + 12, &a->a, 4);
-	}
-}
-
 /* addr_net_prefix - "192.0.2." or "2001:db8:": the text is a whole number of groups */
 static bool
 addr_net_prefix(const char *s, struct addr_net *net)
 {
 	char	full[ADDR_TEXT_MAX + 32];
 	bool	ipv6 = strchr(s, ':') != NULL;
-	struct mx_addr a;
 	unsigned groups = 0;
 
 	for (const char *p = s; *p != 0; p++)
@@ -54,18 +38,15 @@ addr_net_prefix(const char *s, struct addr_net *net)
 	snprintf(full, sizeof full, "%s", s);
 	for (unsigned i = groups; i < (ipv6 ? 8 : 4); i++)
 		snprintf(full + strlen(full), sizeof full - strlen(full), i + 1 < (ipv6 ? 8 : 4) ? "0%c" : "0", ipv6 ? ':' : '.');
-	if (!mx_addr_parse(full, &a) || a.ipv6 != ipv6)
-		return false;
-	addr_net_of(&a, net->addr);
-	net->bits = ipv6 ? 16 * groups : 96 + 8 * groups;
-	return true;
+	net->bits = (ipv6 ? 16 : 8) * groups;
+	return client_addr_parse(&net->addr, full) && net->addr.bits == (ipv6 ? 128 : 32);
 }
 
 /* addr_net_parse - one element; NULL, or what is wrong with it */
 static const char *
 addr_net_parse(char *s, struct addr_net *net)
 {
-	struct mx_addr a;
+	struct client_addr first;
 	char   *slash, *end;
 	int64_t bits = -1;
 	size_t	n;
@@ -87,16 +68,16 @@ addr_net_parse(char *s, struct addr_net *net)
 			return "] is missing";
 		*end = 0;
 	}
-	if (!mx_addr_parse(s, &a))
+	if (!client_addr_parse(&net->addr, s))
 		return "not a numeric address";
-	if (bits > (a.ipv6 ? 128 : 32))
+	if (strchr(s, ':') != NULL && net->addr.bits == 32 && bits >= 96)
+		bits -= 96;			/* ::ffff:127.0.0.0/104 */
+	if (bits > net->addr.bits)
 		return "too many bits";
-	addr_net_of(&a, net->addr);
-	net->bits = bits < 0 ? 128 : (unsigned) bits + (a.ipv6 ? 0 : 96);
-	for (unsigned i = net->bits; i < 128; i++)
-		if (net->addr[i / 8] & 0x80 >> i % 8)
-			return "there are bits set behind the network's";
-	return NULL;
+	net->bits = bits < 0 ? net->addr.bits : (unsigned) bits;
+	first = net->addr;
+	client_addr_mask(&first, net->bits);
+	return memcmp(first.bytes, net->addr.bytes, sizeof first.bytes) == 0 ? NULL : "there are bits set behind the network's";
 }
 
 struct addr_list *
@@ -137,33 +118,17 @@ addr_list_free(struct addr_list **lp)
 	mem_free(lp);
 }
 
-static bool
-addr_net_has(const struct addr_net *net, const unsigned char addr[16])
-{
-	unsigned whole = net->bits / 8, rest = net->bits % 8;
-
-	return memcmp(net->addr, addr, whole) == 0 &&
-	    (rest == 0 || ((net->addr[whole] ^ addr[whole]) & 0xff00 >> rest & 0xff) == 0);
-}
-
-bool
-addr_list_match(const struct addr_list *list, const struct mx_addr *a)
-{
-	unsigned char addr[16];
-
-	addr_net_of(a, addr);
-	for (size_t i = 0; i < list->n; i++)
-		if (addr_net_has(&list->net[i], addr))
-			return !list->net[i].negated;
-	return false;
-}
-
 bool
 addr_list_match_text(const struct addr_list *list, const char *text)
 {
-	struct mx_addr a;
+	struct client_addr a;
 
-	return mx_addr_parse(text, &a) && addr_list_match(list, &a);
+	if (!client_addr_parse(&a, text))
+		return false;
+	for (size_t i = 0; i < list->n; i++)
+		if (client_addr_in(&a, &list->net[i].addr, list->net[i].bits))
+			return !list->net[i].negated;
+	return false;
 }
 
 const char *

@@ -1,4 +1,4 @@
-/* global/addr_list.h - lists of IP addresses and networks, as in mynetworks
+/* global/addr_list.h - lists of IP addresses and networks that a parameter or a settings file holds
  * Elements are parted by commas and blanks: an address, ADDRESS/BITS, [ADDRESS], [ADDRESS]/BITS, or the beginning of an address
  * that ends in '.' or ':'; "!" before one excludes. The first that matches decides. An IPv4 address inside an IPv6
  * one (::ffff:192.0.2.1) is the IPv4 address. No names, no tables: nothing is looked up.
@@ -9,7 +9,6 @@
 #include <stdbool.h>
 
 #include <util/buf.h>
-#include <global/mx.h>
 
 struct addr_list;
 
@@ -17,8 +16,7 @@ struct addr_list;
  * returns   NULL then; "" is an empty list */
 struct addr_list *addr_list_new(const char *text, struct buf *why);
 void	addr_list_free(struct addr_list **);
-bool	addr_list_match(const struct addr_list *, const struct mx_addr *);
-/* addr_list_match_text - the same for an address in text; what is none matches nothing */
+/* addr_list_match_text - an address in text; what is none matches nothing */
 bool	addr_list_match_text(const struct addr_list *, const char *addr);
 /* addr_list_check - NULL, or what to write instead, for parameters */
 const char *addr_list_check(const char *text);
