@@ -147,7 +147,7 @@ plugins_add(struct plugins *set, const char *file, struct plugins_line *l, const
 	inst->place = mem_printf("%s, line %u", file, l->line);
 	inst->index = (unsigned) set->n;
 	inst->reject = INST_REJECT_YES;
-	inst->reject_type = VH_DENY;
+	inst->reject_type = p->flags & VH_REJECT_TEMP ? VH_DENYSOFT : p->flags & VH_REJECT_DISCONNECT ? VH_DENY_DISCONNECT : VH_DENY;
 	inst->on_error = p->flags & VH_ERROR_DENYSOFT ? VH_DENYSOFT : VH_DECLINED;
 	inst->time_limit_ms = p->time_limit_s > 0 ? (int64_t) p->time_limit_s * 1000 : smtpd.conf.hook_ms;
 	inst->counts = mem_array(VH_RCS, sizeof *inst->counts);

@@ -84,6 +84,8 @@ struct vh_hook_fn {
 
 enum {	/* vh_plugin.flags */
 	VH_ERROR_DENYSOFT = 1,		/* on_error is denysoft unless configured: when the plugin fails, mail waits */
+	VH_REJECT_TEMP = 2,		/* reject_type is temp unless configured, */
+	VH_REJECT_DISCONNECT = 4,	/* or disconnect */
 };
 
 struct vh_plugin {
@@ -136,7 +138,7 @@ enum vh_rc vh_reply(struct vh_call *, enum vh_rc rc, const char *enh, const char
 /* vh_reply_code - another reply code than the hook's own (it must be of the class of the return code, or it is ignored) */
 void	vh_reply_code(struct vh_call *, unsigned code);
 /* vh_refuse - refuse as this instance is configured: "reject 0" logs and declines, "reject naughty" notes it for the
- * plugin naughty and declines, otherwise the return code of reject_type (default VH_DENY)
+ * plugin naughty and declines, otherwise the return code of reject_type (default VH_DENY, or as vh_plugin.flags say)
  * subject   of the enhanced code, "7.1": the class is put before it */
 enum vh_rc vh_refuse(struct vh_call *, const char *subject, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* vh_send - say one line (without CR LF) to the client now: for VH_DONE, or a first line of a greeting ("220-...") */
