@@ -9,6 +9,7 @@
  */
 #include "db_part.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -216,13 +217,15 @@ db_write_split(struct db_write *w, const char *why)
 {
 	static long long last;
 	struct db_store *ds = w->ds;
-	char	shown[80];
+	const struct db_dirty *d = w->dirty[0];
+	char	key[80], shown[80];
 
 	if (w->n == 1) {
 		stats_add(STAT_db_unwritable, 1);
+		snprintf(key, sizeof key, "%.*s", (int) d->key_len, d->key);
 		if (msg_rate(&last, 60000))
 			msg_warn("%s: %s of %s: %s: it stays on this host", ds->where, ds->kind->name,
-			    msg_clean(shown, sizeof shown, w->dirty[0]->key), why);
+			    msg_clean(shown, sizeof shown, key), why);
 		db_make_clean(ds, w->dirty[0]);
 		db_write_end(w, true);
 		return;

@@ -33,17 +33,20 @@ rig_valid(const struct db_row *r)
 static bool
 rig_encode(void *ctx, const void *key, size_t key_len, const struct shmtab_val *v, struct db_row *r, int64_t *when_s)
 {
-	const struct rig_value *value = v->data;
+	struct rig_value value;			/* a copy: the table's bytes lie anywhere */
 
 	(void) ctx;
-	if (v->len != sizeof *value || value->text[0] == '-')
+	if (v->len != sizeof value)
+		return false;
+	memcpy(&value, v->data, sizeof value);
+	if (value.text[0] == '-')
 		return false;
 	memset(r, 0, sizeof *r);
 	r->key = key;
 	r->key_len = key_len;
-	r->text = value->text;
-	r->text_len = strlen(value->text);
-	r->num[0] = *when_s = value->version;
+	r->text = (const char *) v->data + offsetof(struct rig_value, text);
+	r->text_len = strlen(value.text);
+	r->num[0] = *when_s = value.version;
 	return true;
 }
 
@@ -52,12 +55,13 @@ rig_merge(void *ctx, const struct db_row *r, enum db_news news, uint32_t self, c
     struct shmtab_val *new)
 {
 	static struct rig_value value;
-	const struct rig_value *had = old != NULL ? old->data : NULL;
 
 	(void) ctx;
 	if (old == NULL && news == DB_PULLED)
 		return SHMTAB_KEEP;
-	if (old != NULL && old->pinned && news != DB_SETTLED && had->version >= r->num[0])
+	if (old != NULL)
+		memcpy(&value, old->data, sizeof value);
+	if (old != NULL && old->pinned && news != DB_SETTLED && value.version >= r->num[0])
 		return SHMTAB_KEEP;
 	memset(&value, 0, sizeof value);
 	value.version = r->num[0];
