@@ -350,25 +350,50 @@ greylist_string(const char *s)
 	return s != NULL ? s : "";
 }
 
+static void
+greylist_case_init(struct greylist_case *c, const struct greylist_request *req)
+{
+	memset(c, 0, sizeof *c);
+	c->names = (struct greylist_names) { "", "", "", "", "" };
+	c->rule = "";
+	c->req.state = greylist_string(req->state);
+	c->req.client_address = greylist_string(req->client_address);
+	c->req.client_name = greylist_string(req->client_name);
+	c->req.sender = greylist_string(req->sender);
+	c->req.recipient = greylist_string(req->recipient);
+	c->req.instance = greylist_string(req->instance);
+	c->req.sasl_username = greylist_string(req->sasl_username);
+	c->req.ccert_subject = greylist_string(req->ccert_subject);
+	if (strcmp(c->req.sender, "<>") == 0)
+		c->req.sender = "";
+}
+
+enum greylist_reason
+greylist_preview(struct greylist *g, const struct greylist_request *req, const struct greylist_known *known, int64_t now_s,
+    const char **rule_r, int64_t *left_r)
+{
+	struct greylist_case c;
+
+	greylist_case_init(&c, req);
+	if (!greylist_exempt(g, &c)) {
+		c.exclude = greylist_lists_excluded(g->lists, &c.addr,
+		    strcmp(c.req.client_name, "unknown") == 0 ? "" : c.req.client_name);
+		c.reason = greylist_judge(known, &g->store_conf.rules, c.exclude, now_s, &c.left_s, &c.delay_s);
+		if (greylist_verdicts[c.reason] == GREYLIST_DEFER && c.left_s == 0)
+			c.left_s = g->store_conf.rules.delay_s;
+	}
+	*rule_r = c.rule;
+	*left_r = c.left_s;
+	return c.reason;
+}
+
 enum greylist_when
 greylist_decide(struct greylist *g, const struct greylist_request *req, struct greylist_result *res_r, greylist_done_fn *fn,
     void *ctx, struct greylist_wait **wait_r)
 {
 	struct greylist_case c;
 
-	memset(&c, 0, sizeof c);
-	c.names = (struct greylist_names) { "", "", "", "", "" };
-	c.rule = "";
-	c.req.state = greylist_string(req->state);
-	c.req.client_address = greylist_string(req->client_address);
-	c.req.client_name = greylist_string(req->client_name);
-	c.req.sender = greylist_string(req->sender);
-	c.req.recipient = greylist_string(req->recipient);
-	c.req.instance = greylist_string(req->instance);
-	c.req.sasl_username = greylist_string(req->sasl_username);
-	c.req.ccert_subject = greylist_string(req->ccert_subject);
-	if (strcmp(c.req.sender, "<>") == 0)
-		c.req.sender = "";
+	greylist_case_init(&c, req);
 	if (wait_r != NULL)
 		*wait_r = NULL;
 	if (greylist_try(g, &c, fn, ctx, wait_r) == GREYLIST_LATER)
@@ -542,6 +567,7 @@ greylist_start(struct greylist *g, struct ev_loop *loop)
 	g->store_conf.secret_dirfd = g->secret_dirfd;
 	g->store_conf.secret_name = g->secret_name;
 	greylist_store_open(&g->store, g->data_dirfd, &g->store_conf, &why);
+	greylist_store_keys(g->store, &why);
 	greylist_warn_lines(buf_str(&why));
 	buf_fini(&why);
 	if (g->db != NULL)

@@ -134,4 +134,12 @@ void	greylist_cancel(struct greylist_wait **);
 
 const char *greylist_reason_word(enum greylist_reason);
 
+/* greylist_preview - for commands, on a greylist that was opened and not started: what would be decided, without any change
+ * known     what is known about it (greylist_record.h)
+ * rule_r    as result.rule; left_r: seconds until a retry passes, where it would not now
+ * returns   NEW also where the pending limit or a DNS allow-list would decide: they are not asked */
+struct greylist_known;
+enum greylist_reason greylist_preview(struct greylist *, const struct greylist_request *, const struct greylist_known *,
+	    int64_t now_s, const char **rule_r, int64_t *left_r);
+
 #endif

@@ -68,27 +68,36 @@ store_text_put(struct greylist_store *s, const char *id, const struct greylist_n
 /* ids */
 
 void
-greylist_store_ids(struct greylist_store *s, const struct greylist_names *names, struct greylist_ids *ids)
+greylist_ids(struct greylist_hash *h, const struct greylist_names *names, struct greylist_ids *ids)
 {
-	greylist_id(s->hash, 'C', names->net, NULL, NULL, ids->c);
+	greylist_id(h, 'C', names->net, NULL, NULL, ids->c);
 	memcpy(ids->n, ids->c, sizeof ids->n);
 	ids->n[0] = 'N';
 	ids->has_domain = names->domain[0] != 0;
 	if (ids->has_domain)
-		greylist_id(s->hash, 'D', names->client, names->domain, NULL, ids->d);
-	greylist_id(s->hash, 'S', names->client, names->sender, NULL, ids->s);
-	greylist_id(s->hash, 'T', names->client, names->sender, names->recipient, ids->t);
+		greylist_id(h, 'D', names->client, names->domain, NULL, ids->d);
+	greylist_id(h, 'S', names->client, names->sender, NULL, ids->s);
+	greylist_id(h, 'T', names->client, names->sender, names->recipient, ids->t);
+}
+
+void
+greylist_store_ids(struct greylist_store *s, const struct greylist_names *names, struct greylist_ids *ids)
+{
+	greylist_ids(s->hash, names, ids);
 }
 
 /* one change */
 
-enum store_op { STORE_BEGIN, STORE_AGAIN, STORE_PASS, STORE_KNOW, STORE_ADD, STORE_TOUCH, STORE_ADMIT, STORE_CLEAR, STORE_MEND };
+enum store_op {
+	STORE_BEGIN, STORE_AGAIN, STORE_PASS, STORE_KNOW, STORE_ADD, STORE_TOUCH, STORE_ADMIT, STORE_CLEAR, STORE_MEND, STORE_MERGE,
+};
 
 struct store_change {
 	struct greylist_store *s;
 	enum store_op op;
 	char	kind;
 	uint32_t member;
+	const struct greylist_record *merge;
 	int64_t now_s;
 	bool	shared;			/* what is new must get into the database */
 	struct greylist_record was, is;
@@ -152,7 +161,11 @@ store_change_apply(struct store_change *c)
 		r->tries++;
 		return SHMTAB_PUT;
 	case STORE_CLEAR:
+		c->done = r->kind != 0;
 		return SHMTAB_DELETE;
+	case STORE_MERGE:
+		greylist_record_merge(r, c->merge, rules);
+		return SHMTAB_PUT;
 	case STORE_MEND:
 		return SHMTAB_PUT;
 	}
@@ -390,6 +403,22 @@ greylist_store_admit(struct greylist_store *s, const struct greylist_ids *ids, i
 	return s->conf.rules.pending_limit == 0 || !store_change(s, ids->n, &c, NULL) || c.done;
 }
 
+bool
+greylist_store_put(struct greylist_store *s, const char *id, const struct greylist_record *r, int64_t now_s)
+{
+	struct store_change c = { .op = STORE_MERGE, .merge = r, .now_s = now_s };
+
+	return store_change(s, id, &c, NULL);
+}
+
+int
+greylist_store_forget(struct greylist_store *s, const char *id)
+{
+	struct store_change c = { .op = STORE_CLEAR };
+
+	return !store_change(s, id, &c, NULL) ? -1 : c.done;
+}
+
 /* life */
 
 static bool
@@ -437,9 +466,8 @@ store_open_table(struct shmtab **tp, int dirfd, const char *name, uint64_t bytes
 		msg_info("%s is new: there was none, or it was damaged or of another version", name);
 }
 
-/* store_keys - whether records were made with other keys than we make */
-static void
-store_keys(struct greylist_store *s, struct buf *why)
+void
+greylist_store_keys(struct greylist_store *s, struct buf *why)
 {
 	static const struct siphash_key plain = { 0, 0 };
 	const struct greylist_key_conf *k = &s->conf.keys;
@@ -464,7 +492,6 @@ greylist_store_open(struct greylist_store **sp, int dirfd, const struct greylist
 	TAILQ_INIT(&s->looks);
 	store_open_table(&s->known, dirfd, GREYLIST_KNOWN_FILE, conf->bytes / 2, why);
 	store_open_table(&s->pending, dirfd, GREYLIST_PENDING_FILE, conf->bytes / 2, why);
-	store_keys(s, why);
 	greylist_house_secret_init(s, why);
 	*sp = s;
 }

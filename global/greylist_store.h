@@ -50,6 +50,8 @@ struct greylist_store_conf {
  * why	     what is degraded, one line each; the store is usable all the same */
 void	greylist_store_open(struct greylist_store **, int dirfd, const struct greylist_store_conf *, struct buf *why);
 void	greylist_store_close(struct greylist_store **);
+/* greylist_store_keys - for daemons: note how keys are made; a line in why when the records were made otherwise */
+void	greylist_store_keys(struct greylist_store *, struct buf *why);
 /* greylist_store_connect - add the database; words and second of conf are set here */
 void	greylist_store_connect(struct greylist_store *, struct ev_loop *, const struct db_store_conf *);
 bool	greylist_store_shared(const struct greylist_store *);	/* there is a database */
@@ -64,6 +66,7 @@ struct greylist_ids {
 	char	n[GREYLIST_ID_LEN + 1];
 	bool	has_domain;
 };
+void	greylist_ids(struct greylist_hash *, const struct greylist_names *, struct greylist_ids *);
 void	greylist_store_ids(struct greylist_store *, const struct greylist_names *, struct greylist_ids *);
 
 /* greylist_store_get - what this host has; kind 0 where there is nothing */
@@ -91,6 +94,11 @@ bool	greylist_store_pass(struct greylist_store *, const struct greylist_ids *, c
 void	greylist_store_touch(struct greylist_store *, const char *id, const struct greylist_names *, int64_t now_s);
 /* greylist_store_admit - one more triplet of this network waits; false: it must not */
 bool	greylist_store_admit(struct greylist_store *, const struct greylist_ids *, int64_t now_s);
+
+/* for commands: greylist_store_put unites a record with what is there; greylist_store_forget - 1 it is gone, 0 there was none,
+ * -1 the table is busy */
+bool	greylist_store_put(struct greylist_store *, const char *id, const struct greylist_record *, int64_t now_s);
+int	greylist_store_forget(struct greylist_store *, const char *id);
 
 /* greylist_store_house - every quarter of a second or so: follow replaced files and a changed secret, remove what has expired, in
  * small steps and by one worker of the host; -1 with why: private memory from now on */

@@ -42,8 +42,7 @@ record_status(const char *s, enum verify_status *status_r)
 
 /* opening */
 
-/* records_become - the cache file must stay its owner's: root works on it as mail_owner */
-static bool
+bool
 records_become(const char *owner)
 {
 	struct passwd *pw;

@@ -29,6 +29,9 @@ enum {
 int	records_open(struct records *, const struct vouch *, unsigned what);
 void	records_close(struct records *);
 
+/* records_become - the cache file must stay its owner's: root works on it as mail_owner; false: said */
+bool	records_become(const char *owner);
+
 struct record {
 	const char *addr, *text;	/* NUL-terminated */
 	enum verify_status status;

@@ -71,6 +71,9 @@ static const struct vouch_row {
 	  "the same as CSV, for import" },
 	{ "import", "FILE|-", 1, 1, NEED_CF, VOUCH_TEMPORARY, vouch_import,
 	  "take results over: from \"vouch export\", or postmap's dump of an old verify cache" },
+	{ "greylist", "list|forget [--pending|--known] [--client NET] [--sender A] [--recipient A] [--older TIME] [--json] [--local] |"
+	  " show CLIENT SENDER RECIPIENT [--json] | allow CLIENT [SENDER] [--json]", 1, -1, NEED_CF, VOUCH_TEMPORARY, vouch_greylist,
+	  "see and change what greylisting knows" },
 	{ "db", "init [--role NAME] [--print] | check | upgrade [--as CONNECTION]", 1, -1, NEED_CF, VOUCH_TEMPORARY, vouch_db,
 	  "make, examine or bring up to date the shared database" },
 	{ "attach", "[/etc/postfix]", 0, 1, NEED_NOTHING, VOUCH_REFUSED, vouch_attach,

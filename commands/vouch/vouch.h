@@ -32,7 +32,7 @@ vouch_fn vouch_start, vouch_start_fg, vouch_stop, vouch_abort, vouch_reload, vou
 vouch_fn vouch_query, vouch_verify, vouch_update;
 vouch_fn vouch_stats, vouch_top;
 vouch_fn vouch_attach, vouch_detach;
-vouch_fn vouch_list, vouch_export, vouch_import, vouch_forget, vouch_explain, vouch_db;
+vouch_fn vouch_list, vouch_export, vouch_import, vouch_forget, vouch_explain, vouch_db, vouch_greylist;
 
 /* vouch_say - "vouch: ..." on standard output; vouch_sorry - the same on standard error */
 void	vouch_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -150,6 +150,44 @@ wait_for 20 is_db b up
 wait_for 20 is_clean b
 wait_for 10 grep -q 'greylisting: the database is back, [0-9]* requests' "$T/b/log/grey.log"
 
+# vouch greylist: what it says, and what it changes on every host
+command() {
+	command_host=$1
+	shift
+	"$BIN/vouch" -c "$T/$command_host/etc" greylist "$@" >"$T/out" 2>&1 || fail "vouch greylist $*: $(cat "$T/out")"
+}
+expect a eight@x.test new
+wait_for 5 grey_rows "sender = 'eight@x.test'" 1
+command b list --sender Eight@x.test
+grep -q '^triplet pending .* 192.0.2.0/24  eight@x.test  bob@example.com$' "$T/out" || fail "list: $(cat "$T/out")"
+command b list --known --client 192.0.2.77 --json
+grep -q '"kind":"sender","state":"known",.*"sender":"one@x.test"' "$T/out" || fail "list: $(cat "$T/out")"
+grep -q '"state":"pending"' "$T/out" && fail "list --known: $(cat "$T/out")"
+command b list --older 1d
+want "nothing is so old" "$(cat "$T/out")" ""
+command b show 192.0.2.200 eight@x.test bob@example.com
+grep -q '^now  *early: deferred, a retry passes in ' "$T/out" || fail "show: $(cat "$T/out")"
+want "show changes nothing" "$(sql one "SELECT tries FROM vouch_greylist WHERE sender = 'eight@x.test'")" 1
+command b show 127.0.0.1 eight@x.test bob@example.com --json
+grep -q '"reason":"exempt-network"' "$T/out" || fail "show: $(cat "$T/out")"
+command b allow 192.0.2.1 eight@x.test
+wait_for 5 reason a eight@x.test known-sender
+command b forget --sender eight@x.test
+grep -q '^vouch: 2 records forgotten' "$T/out" || fail "forget: $(cat "$T/out")"
+forgotten() { grey a "ask 192.0.2.25 unknown eight@x.test carol@example.com"; [ "${GREY% *}" != known-sender ]; }
+wait_for 5 forgotten
+expect a eight@x.test new
+tell a "ask 198.51.100.1 unknown nine@x.test bob@example.com"
+hear a
+want "a stranger" "${GREY% *}" new
+command b allow 198.51.100.200
+client_known() { grey a "ask 198.51.100.1 unknown ten@x.test bob@example.com"; [ "${GREY% *}" = known-client ]; }
+wait_for 5 client_known
+"$BIN/vouch" -c "$T/b/etc" greylist forget >"$T/out" 2>&1
+want "forget everything?" $? 2
+command b list --local
+grep -q '^sender ' "$T/out" || fail "list --local: $(cat "$T/out")"
+
 # what has expired is removed, and what was never retried is counted; not while a clock is doubtful
 if [ "$(cut -d . -f 1 /proc/uptime)" -gt 3700 ]; then
 	sql one "INSERT INTO vouch_greylist (id, begun, seen, tries, passed, forgot, changed, origin, members, client, sender, recipient)
