@@ -43,9 +43,14 @@ inside() {
 # smtp_up HOST PORT - a server greets there
 smtp_up() { timeout 5 "$TOOLS/smtpsay" "$1" "$2" QUIT 2>/dev/null | grep -q 220; }
 
-# exim_start HOST PORT - mail for exim.test: ann exists, sorry@ is deferred, everybody else does not exist
+# exim_start HOST PORT [MAILDIR] - mail for exim.test: ann exists, sorry@ is deferred, everybody else does not exist; what is accepted
+# goes to MAILDIR, or is thrown away
 exim_start() {
 	mkdir -p "$T/exim/spool" "$T/exim/log"
+	servers_exim="file = /dev/null"
+	[ -z "${3-}" ] || servers_exim="directory = $3
+  maildir_format
+  create_directory"
 	cat >"$T/exim/exim.conf" <<EOM
 primary_hostname = mx.exim.test
 domainlist local_domains = exim.test
@@ -57,6 +62,8 @@ acl_smtp_rcpt = check_rcpt
 tls_advertise_hosts =
 keep_environment =
 never_users =
+message_size_limit = 0
+check_spool_space = 0
 begin acl
 check_rcpt:
   defer local_parts = sorry
@@ -73,7 +80,7 @@ local_user:
 begin transports
 nothing:
   driver = appendfile
-  file = /dev/null
+  $servers_exim
   user = nobody
 begin retry
 EOM

@@ -3,6 +3,8 @@
 #   mailer.pl HOST PORT SESSIONS MESSAGES BYTES [RECIPIENT]
 # One line for each message: its number and the last reply to it, or "lost" and the step. The number is in the header
 # X-Number; each session sends its messages in one connection as long as that lasts.
+#   mailer.pl - - - NUMBER BYTES
+# shows the body of such a message, as it is kept in a file.
 use strict;
 use warnings;
 use IO::Socket::INET;
@@ -57,6 +59,13 @@ sub send_one {
 	return ($r !~ /^421/, $r);
 }
 
+if ($host eq '-') {
+	my ($body) = message($messages) =~ /\A.*?\r\n\r\n(.*)\.\r\n\z/s;
+	$body =~ s/^\.//mg;
+	$body =~ s/\r\n/\n/g;
+	print $body;
+	exit 0;
+}
 $SIG{PIPE} = 'IGNORE';
 my @children;
 for my $n (0 .. $sessions - 1) {
