@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <global/db_conf.h>
+#include <global/greylist_record.h>
 #include <util/mem.h>
 
 #include "check.h"
@@ -225,9 +226,32 @@ check_options(struct check *c)
 	buf_fini(&why);
 }
 
+/* check_greylist - times that contradict each other */
+static void
+check_greylist(struct check *c)
+{
+	struct greylist_rules rules;
+	struct buf why = BUF_INIT(4096);
+	const char *rest, *name;
+	char   *where, *line;
+
+	if (greylist_rules_init(&rules, c->params, &why) < 0)
+		for (rest = buf_str(&why); *rest != 0; rest += strcspn(rest, "\n"), rest += *rest == '\n') {
+			line = mem_strndup(rest, strcspn(rest, "\n"));
+			name = line + strlen("parameter ");		/* "parameter NAME: reason" */
+			*strchr(line, ':') = 0;
+			where = check_where(c, name);
+			check_error(c, "%s:%s", where, name + strlen(name) + 1);
+			free(where);
+			free(line);
+		}
+	buf_fini(&why);
+}
+
 void
 check_values(struct check *c)
 {
+	check_greylist(c);
 	check_map(c);
 	check_maillog(c);
 	check_names(c);

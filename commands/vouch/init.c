@@ -31,6 +31,12 @@ static const char init_master_cf[] =
 static const char init_plugins[] =
 #include <conf/plugins.inc>
 ;
+static const char init_clients[] =
+#include <conf/greylist_clients.inc>
+;
+static const char init_recipients[] =
+#include <conf/greylist_recipients.inc>
+;
 
 /* source: spec master-cf section 2, for one owner */
 static const struct { const char *name; mode_t mode; } init_dirs[] = {
@@ -146,7 +152,7 @@ init_no_warning(void *ctx, const char *text)
 	(void) ctx, (void) text;
 }
 
-/* init_configure - etc/main.cf: the sample, with this instance's places and owner; etc/master.cf, etc/plugins: the samples */
+/* init_configure - etc/main.cf: the sample, with this instance's places and owner; etc/master.cf and the rest: the samples */
 static bool
 init_configure(const struct init *in, const char *libexec)
 {
@@ -180,7 +186,9 @@ init_configure(const struct init *in, const char *libexec)
 	else
 		ok = init_write(in, "etc/main.cf", buf_str(&out), out.len) &&
 		    init_write(in, "etc/master.cf", init_master_cf, strlen(init_master_cf)) &&
-		    init_write(in, "etc/plugins", init_plugins, strlen(init_plugins));
+		    init_write(in, "etc/plugins", init_plugins, strlen(init_plugins)) &&
+		    init_write(in, "etc/greylist_clients", init_clients, strlen(init_clients)) &&
+		    init_write(in, "etc/greylist_recipients", init_recipients, strlen(init_recipients));
 	buf_fini(&out);
 	for (size_t i = 0; i < NELEM(values); i++)
 		free(values[i]);

@@ -78,6 +78,8 @@ static const struct {
 	{ "prefork of a service", "verify2_prefork_limit = 2\n", "verify2 unix - - n - - verify\n", "", "no problems found" },
 	{ "bad prefork of a service", "verify2_prefork_limit = x\n", "verify2 unix - - n - - verify\n", "csr",
 	  "parameter verify2_prefork_limit: " },
+	{ "greylisting times", "greylist_delay = 3h\ngreylist_retry_window = 2h\n", "", "csr",
+	  "main.cf, line |parameter greylist_delay: must be less than greylist_retry_window" },
 	{ "log outside its prefixes", "maillog_file = /etc/vouch.log\n", "", "csr",
 	  "parameter maillog_file: '/etc/vouch.log' begins with none of maillog_file_prefixes" },
 	{ "log in no directory", "maillog_file_prefixes = /\nmaillog_file = /no/where/x\n", "", "csr",
