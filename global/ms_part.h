@@ -49,7 +49,7 @@ struct ms_process {
 	struct ms_clients clients;
 	size_t	clients_n;
 	int64_t served;			/* clients that have left */
-	struct ev_timer idle, pause, drain, watchdog;
+	struct ev_timer idle, pause, look, drain, watchdog;
 };
 extern struct ms_process ms_process;
 

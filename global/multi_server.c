@@ -26,6 +26,7 @@
 
 #define MS_CROWDED	 32		/* clients from which on we report "taken": time for another worker */
 #define MS_PAUSE_MS	 200		/* no accepting for so long when descriptors run out */
+#define MS_LOOK_MS	 1000		/* how often we look for clients that another worker was woken for */
 #define MS_DRAIN_TICK_MS 250		/* how often a draining worker looks for idle clients */
 #define MS_DRAIN_GRACE_MS 5000		/* after the drain limit: for replies in progress */
 
@@ -213,6 +214,19 @@ ms_listen(bool on)
 			ev_io_cancel(ms_process.loop, &ms_process.listen_io[i]);
 	if (!on)
 		ev_timer_cancel(ms_process.loop, &ms_process.pause);
+}
+
+/* ms_look - the kernel wakes one worker for a client. When that one is killed before it accepts, or stands still, nobody
+ * else hears of the client until the next one comes; watching anew tells whether one waits. */
+static void
+ms_look(void *ctx)
+{
+	(void) ctx;
+	if (ms_process.draining)
+		return;
+	if (ms_process.pause.pos == 0)
+		ms_listen(true);
+	ev_timer_set(ms_process.loop, &ms_process.look, MS_LOOK_MS, ms_look, NULL);
 }
 
 /* start-up */
@@ -404,6 +418,7 @@ multi_server_main(int argc, char **argv, const struct multi_server *ops)
 	ms_idle_start();
 	ev_io_set(ms_process.loop, &ms_process.status_io, MASTER_STATUS_FD, EV_READ, ms_status_eof, NULL);
 	ms_listen(true);
+	ev_timer_set(ms_process.loop, &ms_process.look, MS_LOOK_MS, ms_look, NULL);
 	buf_fini(&why);
 	ev_run(ms_process.loop);
 	_exit(0);

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -421,6 +423,64 @@ test_bad_start(void **state)
 	}
 }
 
+/* stand_in - another worker of the service, which is woken for one client and then stands still; returns when it waits */
+static pid_t
+stand_in(int listen_fd)
+{
+	struct epoll_event e = { .events = EPOLLIN | EPOLLEXCLUSIVE };
+	char	path[64], state = 0;
+	FILE   *fp;
+	pid_t	pid = fork();
+
+	if (pid == 0) {
+		int	fd = epoll_create1(0);
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (epoll_ctl(fd, EPOLL_CTL_ADD, listen_fd, &e) < 0)
+			_exit(1);
+		epoll_wait(fd, &e, 1, -1);
+		for (;;)
+			pause();
+	}
+	snprintf(path, sizeof path, "/proc/%d/wchan", (int) pid);
+	for (int tries = 0; tries < WAIT_MS / 10; tries++) {
+		char	where[64] = "";
+
+		if ((fp = fopen(path, "r")) != NULL) {
+			if (fscanf(fp, "%63s", where) == 1 && strncmp(where, "ep_poll", 7) == 0)
+				state = 'S';
+			fclose(fp);
+		}
+		if (state != 0)
+			break;
+		poll(NULL, 0, 10);
+	}
+	if (state == 0)
+		poll(NULL, 0, 200);			/* a kernel that does not tell */
+	return pid;
+}
+
+/* the kernel wakes one worker for a client; when that one dies, or stands still, before it accepts, another must */
+static void
+test_lost_wakeup(void **state)
+{
+	struct mini_master m;
+	int	fd[3];
+	pid_t	pid;
+
+	(void) state;
+	begin(&m, "", true, NULL);
+	fd[0] = hello(&m);
+	pid = stand_in(m.listen_fd);
+	fd[1] = hello(&m);			/* for this one the worker is woken, and stands behind the other then */
+	fd[2] = hello(&m);
+	for (size_t i = 0; i < NELEM(fd); i++)
+		close(fd[i]);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	mini_master_fini(&m);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -434,6 +494,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_drain_by_fork),
 		cmocka_unit_test(test_limits_of_life),
 		cmocka_unit_test(test_bad_start),
+		cmocka_unit_test(test_lost_wakeup),
 	};
 
 	struct multi_server ops = echo_ops;
