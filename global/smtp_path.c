@@ -138,7 +138,7 @@ path_literal(struct path_in *in, const char *text, size_t n)
 		return path_bad(in, "bad address literal");
 	memcpy(addr, text, n);
 	addr[n] = 0;
-	return inet_pton(family, addr, &any) == 1 || path_bad(in, "bad address literal");
+	return (strlen(addr) == n && inet_pton(family, addr, &any) == 1) || path_bad(in, "bad address literal");
 }
 
 /* path_domain - labels with single dots between them; underscores are not for host names, but in use */
