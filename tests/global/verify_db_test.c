@@ -25,12 +25,20 @@ struct brief {
 
 static char	row_text[32], entry_text[32];
 
+static void
+text_of(char *text, size_t size, const struct brief *b)
+{
+	text[0] = 0;
+	if (b->updated != 0)
+		snprintf(text, size, "text %lld", (long long) b->updated);
+}
+
 static struct db_row
 row_of(const struct brief *b)
 {
 	struct db_row r = { .key = "a@x", .key_len = 3, .changed = 5 };
 
-	snprintf(row_text, sizeof row_text, b->updated != 0 ? "text %lld" : "", (long long) b->updated);
+	text_of(row_text, sizeof row_text, b);
 	r.text = row_text;
 	r.text_len = strlen(row_text);
 	r.num[VERIFY_DB_STATUS] = b->status;
@@ -45,7 +53,7 @@ entry_of(const struct brief *b, bool dirty, unsigned char *value, size_t size)
 {
 	struct address_record a = { .status = (enum verify_status) b->status, .probed_s = b->probed, .updated_s = b->updated };
 
-	snprintf(entry_text, sizeof entry_text, b->updated != 0 ? "text %lld" : "", (long long) b->updated);
+	text_of(entry_text, sizeof entry_text, b);
 	a.text = entry_text;
 	a.text_len = strlen(entry_text);
 	return (struct shmtab_val) { .data = value, .len = address_encode(&a, value, size), .pinned = dirty, .mark = 7 };

@@ -2,7 +2,7 @@
 # limit: 300
 . ./lib.sh
 . ./lib_pg.sh
-ROUNDS=${ROUNDS:-6}
+ROUNDS=${ROUNDS:-5}
 
 pg_make one
 vouch_pg a one verify_prefork_limit=4
