@@ -340,21 +340,18 @@ vh_reply_code(struct vh_call *c, unsigned code)
 	c->code = code;
 }
 
-enum vh_rc
-vh_refuse(struct vh_call *c, const char *subject, const char *fmt, ...)
+/* hook_refuse - as the instance is configured, with this return code */
+static enum vh_rc __attribute__((format(printf, 4, 0)))
+hook_refuse(struct vh_call *c, enum vh_rc rc, const char *subject, const char *fmt, va_list ap)
 {
 	static const char *const types[] = {
 		[VH_DENY] = "perm", [VH_DENYSOFT] = "temp", [VH_DENY_DISCONNECT] = "disconnect",
 		[VH_DENYSOFT_DISCONNECT] = "temp_disconnect",
 	};
-	enum vh_rc rc = c->inst->reject_type;
 	struct vh_notes *notes;
-	va_list ap;
 
 	buf_reset(&c->text);
-	va_start(ap, fmt);
 	buf_addv(&c->text, fmt, ap);
-	va_end(ap);
 	snprintf(c->enh, sizeof c->enh, "%c.%s", rc == VH_DENY || rc == VH_DENY_DISCONNECT ? '5' : '4', subject);
 	switch (c->inst->reject) {
 	case INST_REJECT_YES:
@@ -374,6 +371,30 @@ vh_refuse(struct vh_call *c, const char *subject, const char *fmt, ...)
 	buf_reset(&c->text);
 	c->enh[0] = 0;
 	return VH_DECLINED;
+}
+
+enum vh_rc
+vh_refuse(struct vh_call *c, const char *subject, const char *fmt, ...)
+{
+	enum vh_rc rc;
+	va_list ap;
+
+	va_start(ap, fmt);
+	rc = hook_refuse(c, c->inst->reject_type, subject, fmt, ap);
+	va_end(ap);
+	return rc;
+}
+
+enum vh_rc
+vh_refuse_soft(struct vh_call *c, const char *subject, const char *fmt, ...)
+{
+	enum vh_rc rc = c->inst->reject_type;
+	va_list ap;
+
+	va_start(ap, fmt);
+	rc = hook_refuse(c, rc == VH_DENY || rc == VH_DENYSOFT ? VH_DENYSOFT : VH_DENYSOFT_DISCONNECT, subject, fmt, ap);
+	va_end(ap);
+	return rc;
 }
 
 enum vh_rc

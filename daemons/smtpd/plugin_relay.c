@@ -85,7 +85,7 @@ relay_rcpt(struct vh_call *call)
 }
 
 const struct vh_plugin vh_builtin_relay = {
-	.abi = VH_ABI, .name = "relay", .init = relay_init, .fini = relay_fini,
+	.abi = VH_ABI, .name = "relay", .flags = VH_ERROR_DENYSOFT, .init = relay_init, .fini = relay_fini,
 	.hooks = (const struct vh_hook_fn []) {
 		{ VH_HOOK_PRE_CONNECTION, relay_connection },
 		{ VH_HOOK_RCPT, relay_rcpt },

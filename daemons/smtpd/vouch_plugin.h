@@ -141,6 +141,8 @@ void	vh_reply_code(struct vh_call *, unsigned code);
  * plugin naughty and declines, otherwise the return code of reject_type (default VH_DENY, or as vh_plugin.flags say)
  * subject   of the enhanced code, "7.1": the class is put before it */
 enum vh_rc vh_refuse(struct vh_call *, const char *subject, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* vh_refuse_soft - the same with a temporary code, whatever reject_type is; one that hangs up still does */
+enum vh_rc vh_refuse_soft(struct vh_call *, const char *subject, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* vh_send - say one line (without CR LF) to the client now: for VH_DONE, or a first line of a greeting ("220-...") */
 void	vh_send(struct vh_call *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
