@@ -12,6 +12,16 @@ vouch_start s
 "$LIBEXEC/smtpd" -c "$T/s/etc" -t >"$T/order" || fail "smtpd -t: $?"
 want "smtpd -t" "$(tr -s ' ' <"$T/order" | tr '\n' ',')" "rcpt rcpt_test,queue queue_maildir,"
 
+# the first plugin in PLUGIN_README compiles, and does what it says
+sed -n '/^    #include <vouch_plugin.h>/,/^    \$ cc/p' "$HERE/../../README_FILES/PLUGIN_README" | sed -e '/^    \$ cc/d' -e 's/^    //' >"$T/hello.c"
+${CC:-cc} -shared -fPIC -Wall -Wextra -Werror -I"$HERE/../../daemons/smtpd" -o "$T/plugins/hello.so" "$T/hello.c" || fail "PLUGIN_README's hello.c"
+chmod 755 "$T/plugins/hello.so"
+smtpd_plugins s "hello" "rcpt_test time_limit 4s" "queue_maildir $T/box"
+"$LIBEXEC/smtpd" -c "$T/s/etc" -t | grep -q '^rcpt  *hello rcpt_test$' || fail "hello is not asked"
+vouch_reload s >"$T/reload.log" 2>&1 || fail "reload: $(cat "$T/reload.log")"
+greets() { says 2525 'EHLO c.test' 'MAIL FROM:<>' 'RCPT TO:<c@d.test>' 'RCPT TO:<e@d.test>' QUIT | grep -q '^550 5.5.3 A bounce'; }
+wait_for 10 greets
+
 # delivered N - so many messages are in the box
 delivered() { [ "$(find "$T/box/new" -type f 2>/dev/null | wc -l)" = "$1" ]; }
 
@@ -58,7 +68,7 @@ plugin_is() { "$BIN/vouch" -c "$T/s/etc" stats | grep -q "^plugin $1  *$2  *[1-9
 wait_for 5 plugin_is rcpt_test ok
 wait_for 5 plugin_is rcpt_test denysoft
 wait_for 5 plugin_is queue_maildir ok
-"$BIN/vouch" -c "$T/s/etc" stats --json | grep -q '"smtpd_plugins": *{"queue_maildir": *{"ok": *[1-9]' || fail "stats --json"
+"$BIN/vouch" -c "$T/s/etc" stats --json | grep -q '"queue_maildir": *{"ok": *[1-9]' || fail "stats --json"
 "$BIN/vouch" -c "$T/s/etc" stats --prometheus | grep -q '^vouch_smtpd_plugin_total{plugin="rcpt_test",verdict="deny"} 1$' ||
     fail "stats --prometheus"
 
