@@ -185,7 +185,8 @@ inflight_orphans(void *ctx)
 		stats_add(STAT_probe_adopted, adopted);
 		msg_info("%zu probes taken over from another process", adopted);
 	}
-	ev_timer_set(inflight.loop, &inflight.timer, inflight.orphans == INFLIGHT_BATCH ? 0 : INFLIGHT_LOOK_MS, inflight_orphans, NULL);
+	/* there may be more; but where there is no room, looking at once again would be running in circles */
+	ev_timer_set(inflight.loop, &inflight.timer, adopted == INFLIGHT_BATCH ? 0 : INFLIGHT_LOOK_MS, inflight_orphans, NULL);
 	inflight.orphans = 0;
 }
 
@@ -194,6 +195,7 @@ inflight_init(struct ev_loop *loop, int data_fd, uint64_t bytes, int64_t life_s,
 {
 	const char *why = "";
 
+	memset(&inflight, 0, sizeof inflight);
 	inflight.loop = loop;
 	inflight.life_s = life_s;
 	inflight.room = room;
