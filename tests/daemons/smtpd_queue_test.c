@@ -226,6 +226,7 @@ smtpd_queue_test_cases(void **state)
 		queue_settle(&rig, stub);
 		if (smtp_stub_error(stub)[0] != 0)
 			fail_msg("%s: %s", c->name, smtp_stub_error(stub));
+		smtp_stub_free(&stub);
 		smtpd_rig_end(&rig);
 		buf_fini(&plugins);
 		buf_fini(&heard);
