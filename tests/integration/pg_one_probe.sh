@@ -1,6 +1,7 @@
 # pg_one_probe.sh - 4 hosts of 4 workers, one database: 20,000 fresh addresses offered to all at once are probed once each, and
 # what one host learns is known on all
 # limit: 300
+# alone
 . ./lib.sh
 . ./lib_pg.sh
 N=${ADDRESSES:-20000}
