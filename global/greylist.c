@@ -162,6 +162,7 @@ greylist_wait_new(struct greylist *g, const struct greylist_case *c, greylist_do
 	w->fn = fn;
 	w->ctx = ctx;
 	w->slot = slot;
+	w->begun_ms = ev_now_ms(g->loop);
 	if (slot != NULL)
 		*slot = w;
 	TAILQ_INSERT_TAIL(&g->waits, w, link);
@@ -177,11 +178,62 @@ greylist_wait_end(struct greylist_wait *w)
 	greylist_answer(g, &w->c, &res);
 	if (w->slot != NULL)
 		*w->slot = NULL;
+	if (w->write != NULL)
+		w->write->w = NULL;
+	ev_timer_cancel(g->loop, &w->timer);
 	TAILQ_REMOVE(&g->waits, w, link);
 	if (w->fn != NULL)
 		w->fn(w->ctx, &res);
 	greylist_dns_free(&w->dns);
 	mem_free(&w);
+}
+
+/* A new triplet is answered when the database has it: then whoever asks next, on any host, finds it. But not later than
+ * greylist_map_timeout after the question; it is in this host's memory in any case */
+
+static void
+greylist_written(void *ctx, bool committed)
+{
+	struct greylist_write *write = ctx;
+	struct greylist *g = write->g;
+
+	(void) committed;
+	TAILQ_REMOVE(&g->writes, write, link);
+	if (write->w != NULL) {
+		write->w->write = NULL;
+		greylist_wait_end(write->w);
+	}
+	mem_free(&write);
+}
+
+static void
+greylist_write_late(void *ctx)
+{
+	greylist_wait_end(ctx);
+}
+
+static void
+greylist_wait_begin(struct greylist_wait *w)
+{
+	struct greylist *g = w->g;
+	int64_t left_ms;
+
+	greylist_begin(g, &w->c, ev_wall_s(g->loop));
+	left_ms = g->params->greylist_map_timeout - (ev_now_ms(g->loop) - w->begun_ms);
+	if ((w->c.reason != GREYLIST_NEW && w->c.reason != GREYLIST_LATE) || left_ms <= 0) {
+		greylist_wait_end(w);
+		return;
+	}
+	w->write = mem_alloc(sizeof *w->write);
+	w->write->g = g;
+	w->write->w = w;
+	if (!greylist_store_written(g->store, &w->c.ids, greylist_written, w->write)) {
+		mem_free(&w->write);
+		greylist_wait_end(w);
+		return;
+	}
+	TAILQ_INSERT_TAIL(&g->writes, w->write, link);
+	ev_timer_set(g->loop, &w->timer, left_ms, greylist_write_late, w);
 }
 
 static void
@@ -193,9 +245,9 @@ greylist_dns_told(void *ctx, const char *site)
 		w->c.reason = GREYLIST_ALLOW_DNS;
 		snprintf(w->rule, sizeof w->rule, "%s", site);
 		w->c.rule = w->rule;
+		greylist_wait_end(w);
 	} else
-		greylist_begin(w->g, &w->c, ev_wall_s(w->g->loop));
-	greylist_wait_end(w);
+		greylist_wait_begin(w);
 }
 
 static bool
@@ -231,8 +283,7 @@ greylist_looked(void *ctx, bool all, const struct greylist_known *k)
 		w->dns = greylist_dns_ask(g, &c->addr, greylist_dns_told, w);
 		return;
 	}
-	greylist_begin(g, c, now);
-	greylist_wait_end(w);
+	greylist_wait_begin(w);
 }
 
 /* the decision */
@@ -507,6 +558,7 @@ greylist_open(struct greylist **gp, const struct params *p, const char *app, str
 	*gp = g;
 	g->params = p;
 	TAILQ_INIT(&g->waits);
+	TAILQ_INIT(&g->writes);
 	g->data_dirfd = g->secret_dirfd = -1;
 	for (struct buf *b = &g->client; b <= &g->line; b++)
 		buf_init(b, GREYLIST_ADDR_MAX + 1024);
@@ -583,6 +635,7 @@ greylist_close(struct greylist **gp)
 {
 	struct greylist *g = *gp;
 	struct greylist_wait *w;
+	struct greylist_write *write;
 
 	if (g == NULL)
 		return;
@@ -594,7 +647,12 @@ greylist_close(struct greylist **gp)
 		if (w->slot != NULL)
 			*w->slot = NULL;
 		greylist_dns_free(&w->dns);
+		ev_timer_cancel(g->loop, &w->timer);
 		mem_free(&w);
+	}
+	while ((write = TAILQ_FIRST(&g->writes)) != NULL) {
+		TAILQ_REMOVE(&g->writes, write, link);
+		mem_free(&write);
 	}
 	if (g->dns != NULL)
 		dns_free(&g->dns);

@@ -34,6 +34,12 @@ struct greylist_case {
 	const char *rule;
 };
 
+struct greylist_write {				/* the database is told of a new triplet */
+	TAILQ_ENTRY(greylist_write) link;
+	struct greylist *g;
+	struct greylist_wait *w;		/* NULL: it was answered without */
+};
+
 struct greylist_wait {
 	TAILQ_ENTRY(greylist_wait) link;
 	struct greylist *g;
@@ -42,6 +48,9 @@ struct greylist_wait {
 	void   *ctx;
 	struct greylist_wait **slot;		/* the caller's */
 	struct greylist_dns *dns;
+	struct greylist_write *write;
+	struct ev_timer timer;
+	int64_t	begun_ms;
 	char	rule[DNSWL_NAME_MAX + 1];
 	char	strings[];
 };
@@ -65,6 +74,7 @@ struct greylist {
 	struct dnswl_sites *sites;
 	struct dns *dns;
 	TAILQ_HEAD(, greylist_wait) waits;
+	TAILQ_HEAD(, greylist_write) writes;
 	struct ev_timer house;
 	bool	away;				/* the database: decided without it */
 	uint64_t away_n;

@@ -351,6 +351,12 @@ greylist_store_begin(struct greylist_store *s, const struct greylist_ids *ids, c
 	return c.done ? GREYLIST_BEGUN : GREYLIST_THERE;
 }
 
+bool
+greylist_store_written(struct greylist_store *s, const struct greylist_ids *ids, db_write_fn *fn, void *ctx)
+{
+	return s->db != NULL && db_store_usable(s->db) && db_store_write(s->db, ids->t, GREYLIST_ID_LEN, fn, ctx);
+}
+
 void
 greylist_store_again(struct greylist_store *s, const struct greylist_ids *ids, int64_t now_s)
 {

@@ -83,6 +83,9 @@ enum greylist_begun { GREYLIST_BEGUN, GREYLIST_THERE, GREYLIST_LOST };
  * *t_r is what holds now. LOST: no room, or the table is busy */
 enum greylist_begun greylist_store_begin(struct greylist_store *, const struct greylist_ids *, const struct greylist_names *,
 	    int64_t now_s, struct greylist_record *t_r);
+/* greylist_store_written - after BEGUN: call fn, once, later, when the database has the triplet, or its time is up
+ * returns   false: fn is not called, it will be written some time */
+bool	greylist_store_written(struct greylist_store *, const struct greylist_ids *, db_write_fn *fn, void *ctx);
 /* greylist_store_again - an early retry */
 void	greylist_store_again(struct greylist_store *, const struct greylist_ids *, int64_t now_s);
 /* greylist_store_pass - a good retry: its triplet is done, its sender, domain and client have proved themselves

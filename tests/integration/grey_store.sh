@@ -195,6 +195,8 @@ if [ "$(cut -d . -f 1 /proc/uptime)" -gt 3700 ]; then
 	for w in a aa b; do		# whoever does the housework asks at most once a minute whether it is due
 		grey_stop $w
 	done
+	due() { [ "$(sql one "SELECT done < $(date +%s%6N) - 2500000 FROM vouch_lease WHERE name = 'greylist'")" = t ]; }
+	wait_for 10 due
 	grey_start a a
 	wait_for 30 grey_rows "id LIKE 'Tx%'" 0
 	logs() { cat "$T"/[ab]/log/grey.log; }
