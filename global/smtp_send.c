@@ -34,6 +34,7 @@ struct smtp_send {
 	enum send_step step;
 	struct smtp_hop_call *call;
 	struct smtp_hop_session *session;
+	bool	 data_said;		/* together with the recipients */
 	bool	 again;			/* a fresh session was taken in place of one that broke */
 	bool	 ended;			/* the session is closed */
 	bool	 freed, done;
@@ -201,6 +202,7 @@ smtp_send_again(struct smtp_send *s)
 	s->again = true;
 	smtp_send_release(s, SMTP_HOP_DROP);
 	s->ended = false;
+	s->data_said = false;
 	s->asked = s->heard = 0;
 	for (size_t i = 0; i < s->rcpts; i++)
 		if (!s->rcpt[i].out && (!s->rcpt[i].live || s->rcpt[i].told || s->rcpt[i].answer.verdict == HOP_NONE))
@@ -305,23 +307,39 @@ smtp_send_xclient(struct smtp_send *s)
 	buf_fini(&line);
 }
 
+/* smtp_send_all_yes - no recipient of the message was refused, and there is one */
+static bool
+smtp_send_all_yes(const struct smtp_send *s)
+{
+	bool	yes = false;
+
+	for (size_t i = 0; i < s->rcpts; i++)
+		if (!s->rcpt[i].out && s->rcpt[i].answer.verdict == HOP_OK)
+			yes = true;
+		else if (!s->rcpt[i].out)
+			return false;
+	return yes;
+}
+
+static void
+smtp_send_say_data(struct smtp_send *s)
+{
+	s->data_said = smtp_client_say(s->session->client, SMTP_AT_DATA, s->conf->data_ms, "DATA");
+	smtp_client_flush(s->session->client);
+}
+
 /* smtp_send_data - every recipient has its answer, and the message is there */
 static void
 smtp_send_data(struct smtp_send *s)
 {
-	size_t	yes = 0, no = 0;
-
-	for (size_t i = 0; i < s->rcpts; i++)
-		if (!s->rcpt[i].out)
-			*(s->rcpt[i].answer.verdict == HOP_OK ? &yes : &no) += 1;
-	if (no > 0 || yes == 0) {
+	if (!s->data_said && !smtp_send_all_yes(s)) {
 		smtp_send_combine(s, false);
 		smtp_send_over(s, SMTP_HOP_RESET);
 		return;
 	}
-	smtp_client_say(s->session->client, SMTP_AT_DATA, s->conf->data_ms, "DATA");
+	if (!s->data_said)
+		smtp_send_say_data(s);
 	s->step = SEND_DATA;
-	smtp_client_flush(s->session->client);
 }
 
 /* smtp_send_pump - say what may be said now */
@@ -348,8 +366,11 @@ smtp_send_pump(struct smtp_send *s)
 		if (!smtp_client_say(c, SMTP_AT_RCPT, s->conf->rcpt_ms, "RCPT TO:<%s>", s->rcpt[s->asked].addr))
 			break;
 	}
+	/* in one group with the recipients (RFC 2920 3.1): saves a round trip; should one be refused, no message follows */
+	if (group && s->source != NULL && s->asked == s->rcpts && !s->data_said && smtp_client_pending(c) > 0)
+		smtp_send_say_data(s);
 	smtp_client_flush(c);
-	if (s->step == SEND_RCPT && s->source != NULL && s->asked == s->rcpts && smtp_client_pending(c) == 0)
+	if (s->step == SEND_RCPT && s->source != NULL && s->asked == s->rcpts && smtp_client_pending(c) == (s->data_said ? 1 : 0))
 		smtp_send_data(s);
 }
 
@@ -434,6 +455,11 @@ smtp_send_reply(void *ctx, enum smtp_at at, const struct smtp_reply *r)
 		ev_defer_set(s->loop, &s->later, smtp_send_tell, s);
 		break;
 	case SEND_DATA:
+		if (!smtp_send_all_yes(s)) {	/* it was said before that was known; a 354 cannot be taken back but by leaving */
+			smtp_send_combine(s, false);
+			smtp_send_over(s, class == 3 ? SMTP_HOP_DROP : SMTP_HOP_RESET);
+			return;
+		}
 		if (class != 3) {
 			smtp_send_said_no(s, SMTP_AT_DATA, r);
 			return;
