@@ -1,7 +1,8 @@
 /* daemons/probe/inflight.c - addresses being probed, in shared memory, so that a successor can take over
  * A process that is killed leaves its entries; each entry names its owner, and an owner that does not live any more is
- * told by the table. One that drains gives away what it has not begun. Whoever finds such entries asks about those addresses itself. The table is a convenience:
- * without it, or when it is full, everything works, and a kill costs the probes of that moment.
+ * told by the table. One that drains gives away what it has not begun. Whoever finds such entries asks about those addresses
+ * itself. The table is a convenience: without it, or when it is full, everything works, and a kill costs the probes of that
+ * moment.
  */
 #include "probe.h"
 

@@ -461,6 +461,7 @@ manners_answer(struct manners *m, const struct peer *peer, enum smtp_cat cat, co
 	default:
 		return;
 	}
+	p->answered_ms = now_ms;
 	p->window = (p->window << 1 | unknown) & ((1ull << PROVIDER_WINDOW) - 1);
 	if (p->window_n < PROVIDER_WINDOW)
 		p->window_n++;
@@ -478,12 +479,16 @@ manners_answer(struct manners *m, const struct peer *peer, enum smtp_cat cat, co
 }
 
 unsigned
-manners_blocked(const struct manners *m, int64_t now_ms, int64_t window_ms)
+manners_blocked(const struct manners *m, int64_t now_ms, int64_t window_ms, unsigned *others_r)
 {
 	struct provider *p;
 	unsigned n = 0;
 
+	*others_r = 0;
 	RB_FOREACH(p, provider_tree, (struct provider_tree *) &m->providers)
-		n += p->policy_ms != 0 && now_ms - p->policy_ms <= window_ms;
+		if (p->policy_ms != 0 && now_ms - p->policy_ms <= window_ms)
+			n++;
+		else if (p->answered_ms != 0 && now_ms - p->answered_ms <= window_ms)
+			++*others_r;
 	return n;
 }

@@ -64,6 +64,7 @@ struct provider {
 	int64_t	 unknown_ms;
 	int64_t	 hold_until_ms;		/* too many unknown mailboxes */
 	int64_t	 policy_ms;		/* last rejection that was about us */
+	int64_t	 answered_ms;		/* last answer about a mailbox */
 	struct wait_list waiters;
 	char	 name[];
 };
@@ -127,8 +128,8 @@ int64_t	manners_suspended(const struct peer *, int64_t now_ms, const char **why_
 void	manners_reached(struct host *);				/* a connection, and a greeting */
 void	manners_failed(struct manners *, struct host *, const char *why, int64_t now_ms); /* no connection */
 void	manners_answer(struct manners *, const struct peer *, enum smtp_cat, const char *text, int64_t now_ms);
-/* manners_blocked - providers that refused us lately (for the global brake) */
-unsigned manners_blocked(const struct manners *, int64_t now_ms, int64_t window_ms);
+/* manners_blocked - providers that refused us lately, and how many others answered in that time (for the global brake) */
+unsigned manners_blocked(const struct manners *, int64_t now_ms, int64_t window_ms, unsigned *others_r);
 
 /* manners_provider_name - "aspmx.l.google.com" -> "google.com"; addresses: their network; written to out */
 char	*manners_provider_name(char *out, size_t size, const char *exchange, const struct mx_addr *);

@@ -237,6 +237,25 @@ session_tls_broken(const struct session *s, const struct smtp_dialogue_answer *a
 	return a->end == SMTP_END_TLS || smtp_dialogue_tls(s->dialogue) != NULL;
 }
 
+/* session_brake - refused again: by so many, and by more than answer us, that it must be us? (Three domains that say so
+ * are quickly set up; they must not stop all probes.) */
+static void
+session_brake(struct prober *pr, const char *text)
+{
+	const struct prober_conf *c = pr->conf;
+	int64_t now = ev_now_ms(pr->loop);
+	unsigned others, blocked;
+
+	if (c->brake_providers == 0 || pr->brake_until_ms > now)
+		return;
+	blocked = manners_blocked(pr->manners, now, c->brake_window_ms, &others);
+	if (blocked < c->brake_providers || blocked <= others)
+		return;
+	pr->brake_until_ms = now + c->brake_ms;
+	msg_warn("%u mail providers refuse to answer us: no probes in the Internet for %lld minutes; is this host on a "
+	    "blocklist? last: %s", blocked, (long long) c->brake_ms / 60000, text);
+}
+
 /* session_learn - manners and knowledge of the destination */
 static void
 session_learn(struct session *s, const struct smtp_dialogue_answer *a)
@@ -249,12 +268,8 @@ session_learn(struct session *s, const struct smtp_dialogue_answer *a)
 
 	if (a->asked || a->end == SMTP_END_REFUSED)
 		manners_answer(pr->manners, &s->peer, cat, a->text, now);
-	if (!d->own && cat == SMTP_CAT_POLICY && c->brake_providers > 0 && pr->brake_until_ms <= now &&
-	    manners_blocked(pr->manners, now, c->brake_window_ms) >= c->brake_providers) {
-		pr->brake_until_ms = now + c->brake_ms;
-		msg_warn("%u mail providers refuse to answer us: no probes in the Internet for %lld minutes; is this host on a "
-		    "blocklist? last: %s", c->brake_providers, (long long) c->brake_ms / 60000, a->text);
-	}
+	if (!d->own && cat == SMTP_CAT_POLICY)
+		session_brake(pr, a->text);
 	if (!a->asked) {
 		if (!s->ready && (a->end == SMTP_END_CONNECT || a->end == SMTP_END_TIMEOUT)) {
 			pr->stat.connect_failures++;

@@ -162,6 +162,7 @@ manners_test_answers(void **state)
 	struct peer h = manners_test_host(m, "9.9.9.1", "mx1.big.test", false), h2 = manners_test_host(m, "9.9.9.2", "mx2.big.test", false),
 	    other = manners_test_host(m, "9.9.8.1", "mx.other.test", false), own = manners_test_host(m, "9.9.7.1", "mx.mine.test", true);
 	const char *why = "";
+	unsigned others;
 	int64_t now = 1000;
 
 	(void) state;
@@ -170,7 +171,8 @@ manners_test_answers(void **state)
 	assert_int_equal(manners_suspended(&h2, now, &why), now + 15 * MINUTE);
 	assert_string_equal(why, "blocked");
 	assert_int_equal(manners_suspended(&other, now, &why), 0);
-	assert_int_equal(manners_blocked(m, now, 30 * MINUTE), 1);
+	assert_int_equal(manners_blocked(m, now, 30 * MINUTE, &others), 1);
+	assert_int_equal(others, 0);
 	/* half open: one session, and a success opens it */
 	now += 15 * MINUTE;
 	assert_int_equal(manners_suspended(&h, now, &why), 0);
@@ -185,7 +187,7 @@ manners_test_answers(void **state)
 	now += 15 * MINUTE;
 	manners_answer(m, &h, SMTP_CAT_POLICY, "blocked", now);
 	assert_int_equal(manners_suspended(&h, now, &why), now + 30 * MINUTE);
-	assert_int_equal(manners_blocked(m, now + 31 * MINUTE, 30 * MINUTE), 0);
+	assert_int_equal(manners_blocked(m, now + 31 * MINUTE, 30 * MINUTE, &others), 0);
 	/* too fast */
 	manners_answer(m, &other, SMTP_CAT_RATE, "slow down", now);
 	assert_int_equal(manners_suspended(&other, now, &why), now + 2 * MINUTE);

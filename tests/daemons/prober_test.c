@@ -333,6 +333,42 @@ prober_test_brake(void **state)
 	prober_test_end(&f);
 }
 
+/* three domains cost nothing: as long as more providers answer us than refuse us, we are not on a list */
+static void
+prober_test_brake_share(void **state)
+{
+	struct field f;
+
+	(void) state;
+	prober_test_begin(&f);
+	for (unsigned i = 0; i < 3; i++) {
+		f.server[i].rule[0] = (struct smtp_auto_rule) { "evil", "550 5.7.1 your address is on a blocklist" };
+		f.server[i].rules = 1;
+		buf_addf(&f.zone, "e%u.test MX 10 in.e%u.test\nin.e%u.test A 127.0.0.%u\n", i, i, i, 31 + i);
+	}
+	for (unsigned i = 0; i < 4; i++)
+		buf_addf(&f.zone, "g%u.test MX 10 in.g%u.test\nin.g%u.test A 127.0.0.34\n", i, i, i);
+	f.w.conf.manners.host_sessions = 10;
+	prober_test_start(&f);
+	prober_test_ask(&f, "x@g%.test", 0, 4);
+	prober_test_until(&f, 4, 1000, 100);
+	assert_int_equal(prober_test_count(&f, "ok accepted"), 4);
+	prober_test_ask(&f, "evil@e%.test", 0, 3);
+	prober_test_until(&f, 7, 1000, 100);
+	assert_int_equal(prober_test_count(&f, "defer policy"), 3);
+	prober_test_ask(&f, "y@g%.test", 0, 4);
+	prober_test_until(&f, 11, 1000, 100);
+	assert_int_equal(prober_test_count(&f, "ok accepted"), 8);
+	/* half an hour later those who answered count no more */
+	ev_fake_advance(f.w.loop, 1900000);
+	prober_test_ask(&f, "evil2@e%.test", 0, 3);
+	prober_test_until(&f, 14, 1000, 100);
+	prober_test_ask(&f, "z@g%.test", 0, 1);
+	prober_test_until(&f, 15, 1000, 100);
+	assert_int_equal(prober_test_count(&f, "defer suspended"), 1);
+	prober_test_end(&f);
+}
+
 static void
 prober_test_never(void **state)
 {
@@ -457,6 +493,7 @@ main(void)
 		cmocka_unit_test(prober_test_pending),
 		cmocka_unit_test(prober_test_dead),
 		cmocka_unit_test(prober_test_brake),
+		cmocka_unit_test(prober_test_brake_share),
 		cmocka_unit_test(prober_test_never),
 		cmocka_unit_test(prober_test_poison),
 		cmocka_unit_test(prober_test_stop),
