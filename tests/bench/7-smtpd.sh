@@ -25,8 +25,10 @@ postfix_start
 
 smtpd_make s "queue/smtp $LO 2540" rcpt_test
 sed -i -e "/^$LO:2526/d" -e "s/^$LO:2525 .*/$LO:2515 inet n - n - $(nproc) smtpd/" "$T/s/etc/master.cf"
-vouch_set s smtpd_client_connection_count_limit=0 smtpd_client_limit=1000 smtpd_prefork_limit="$(nproc)"
+vouch_set s smtpd_client_connection_count_limit=0 smtpd_client_limit=1000 "$LO:2515_prefork_limit=$(nproc)"
 vouch_start s
+all_there() { [ "$(workers "$T/s/queue" smtpd | wc -l)" = "$(nproc)" ]; }
+wait_for 10 all_there
 VPID=$(tr -d ' ' <"$T/s/queue/pid/master.pid")
 
 # once KEY PORT PID SESSIONS - smtp-source, then mload; a line "rate p50 p99 cpu_us" into $FIGURES/KEY
