@@ -71,6 +71,20 @@ expect_verdict(const char *want)
 	mem_free(&got);
 }
 
+static struct { int fd; pid_t old, pid; } newcomer;
+
+/* successor_answers - a new connection, and whether it is not the old process that serves it */
+static bool
+successor_answers(struct rig *r, const void *ctx)
+{
+	(void) ctx;
+	sock_close(&newcomer.fd);
+	assert_true((newcomer.fd = rig_connect(r, "private/x")) >= 0);
+	newcomer.pid = pid_of(newcomer.fd);
+	assert_true(newcomer.pid > 0);
+	return newcomer.pid != newcomer.old;
+}
+
 /* clients of the old processes are served to their end; the new ones take over at once, and only they count */
 static void
 test_clients_stay(void **state)
@@ -92,14 +106,13 @@ test_clients_stay(void **state)
 	assert_int_equal(s->total, 1);
 	assert_int_equal(rig.super.children.leaving, 1);
 	assert_int_equal(rig.super.plan->params->max_use, 7);
-	b = -1;
-	new = old;			/* which may go on accepting until it notices */
-	for (int i = 0; i < 1000 && new == old; i++) {
-		sock_close(&b);
-		assert_true((b = rig_connect(&rig, "private/x")) >= 0);
-		new = pid_of(b);
-		assert_true(new > 0);
-	}
+	/* the old one may go on accepting until it notices, which is not before its successor is executed: until then that
+	 * holds a copy of the descriptor that is to be closed */
+	newcomer.fd = -1;
+	newcomer.old = old;
+	assert_true(rig_until(&rig, successor_answers, NULL));
+	b = newcomer.fd;
+	new = newcomer.pid;
 	assert_true(new != old);
 	assert_int_equal(pid_of(a), old);
 	sock_close(&a);
