@@ -263,6 +263,7 @@ check_run(struct check *c, const char *config_dir)
 	if (c->params == NULL)
 		return;
 	c->running = c->placed && vouch_running(c->params->queue_directory, &pid) > 0;
+	c->former = c->running ? 0 : pid;
 	check_values(c);
 	check_options(c);
 	if (c->placed) {

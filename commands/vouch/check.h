@@ -5,6 +5,8 @@
 #define VOUCH_CHECK_H
 
 #include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
 
 #include <global/main_cf.h>
 #include <global/master_cf.h>
@@ -17,6 +19,8 @@ struct check {
 	struct master_cf services;	/* without bad entries */
 	bool	 placed;		/* the values of directories and mail_owner are good */
 	unsigned errors, warnings;	/* lines said */
+	pid_t	 former;		/* the last master of this instance, 0: none */
+	int64_t	 former_end_ms;		/* for master_former_wait */
 	bool	 running;		/* a master has this instance: its sockets and ports are not "taken" */
 };
 

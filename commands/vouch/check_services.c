@@ -11,6 +11,7 @@
 #include <util/mem.h>
 #include <util/sock.h>
 #include <global/inet_endpoint.h>
+#include <global/master_former.h>
 
 #include "check.h"
 
@@ -48,9 +49,10 @@ check_local(struct check *c, const struct master_cf_entry *s)
 		    c->config_dir, s->line, s->name, path);
 	else if (there && stream && !c->running && chdir(c->params->queue_directory) == 0 &&
 	    (fd = sock_unix_connect(name, true)) >= 0) {
-		check_error(c, "%s/master.cf: line %u: service %s: socket %s is taken: some process answers there though no "
-		    "master runs here: end it (ss -xlp names it), or use another queue_directory",
-		    c->config_dir, s->line, s->name, path);
+		if (!master_former_made(fd, c->former))
+			check_error(c, "%s/master.cf: line %u: service %s: socket %s is taken: some process answers there though no "
+			    "master runs here: end it (ss -xlp names it), or use another queue_directory",
+			    c->config_dir, s->line, s->name, path);
 		sock_close(&fd);
 	}
 	free(path);
@@ -68,7 +70,10 @@ check_inet(struct check *c, const struct master_cf_entry *s)
 	if (inet_endpoint_find(s->name, c->params, &e, &why) < 0)
 		check_error(c, "%s/master.cf: line %u: service %s: %s", c->config_dir, s->line, s->name, buf_str(&why));
 	for (size_t i = 0; buf_str(&why)[0] == 0 && !c->running && i < e.hosts_n; i++) {
-		if ((fd = sock_inet_listen(e.hosts[i], e.port, 1)) < 0)
+		while ((fd = sock_inet_listen(e.hosts[i], e.port, 1)) < 0 && errno == EADDRINUSE &&
+		    master_former_wait(c->former, &c->former_end_ms))
+			;
+		if (fd < 0)
 			check_error(c, "%s/master.cf: line %u: service %s: cannot listen on %s port %s: %s: %s", c->config_dir,
 			    s->line, s->name, e.hosts[i], e.port, strerror(errno),
 			    errno == EADDRINUSE ? "end the program that does (ss -tlp names it), or choose another port" :

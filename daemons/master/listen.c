@@ -5,13 +5,13 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <global/master_former.h>
 #include <util/mem.h>
 #include <util/msg.h>
 #include <util/sock.h>
@@ -38,10 +38,10 @@ listen_become_root(void)
 
 /* local endpoints */
 
-/* listen_answers - whether a process listens on this socket
+/* listen_answers - whether a process listens on this socket, other than workers that a dead master has left
  * pid_r     who made it a listener, 0 when the kernel does not tell */
 static bool
-listen_answers(const char *path, int type, pid_t *pid_r)
+listen_answers(const char *path, int type, pid_t former, pid_t *pid_r)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	struct ucred cred;
@@ -56,8 +56,10 @@ listen_answers(const char *path, int type, pid_t *pid_r)
 	yes = connect(fd, (struct sockaddr *) &sun, sizeof sun) == 0;
 	if (yes && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0)
 		*pid_r = cred.pid;
-	if (!yes && errno == EPROTOTYPE && type == SOCK_STREAM)
-		yes = listen_answers(path, SOCK_DGRAM, pid_r);
+	if (yes && master_former_made(fd, former))
+		yes = false;				/* they have it open while they leave: the name is free all the same */
+	else if (!yes && errno == EPROTOTYPE && type == SOCK_STREAM)
+		yes = listen_answers(path, SOCK_DGRAM, former, pid_r);
 	else if (!yes)
 		yes = errno != ECONNREFUSED && errno != ENOENT;		/* EAGAIN: its queue is full */
 	sock_close(&fd);
@@ -93,10 +95,7 @@ listen_clear(const char *path, const struct listen_user *u, struct buf *why)
 		buf_addf(why, "%s is in the way, it is no socket; remove it", path);
 		return -1;
 	}
-	taken = S_ISSOCK(st.st_mode) ? listen_answers(path, SOCK_STREAM, &pid) : listen_fifo_read(path);
-	/* workers of a master that was killed may still have it open while they leave: the name is free all the same */
-	if (taken && pid != 0 && pid == u->former && kill(pid, 0) < 0 && errno == ESRCH)
-		taken = false;
+	taken = S_ISSOCK(st.st_mode) ? listen_answers(path, SOCK_STREAM, u->former, &pid) : listen_fifo_read(path);
 	if (taken && pid == getpid())
 		buf_addf(why, "%s is still in use for a service of another type; remove that, reload, then add this one", path);
 	else if (taken) {
@@ -213,14 +212,19 @@ listen_inet(const char *host, const char *port)
 }
 
 static int
-listen_open_inet(struct listen *l, const struct plan_service *s, bool share, struct buf *why)
+listen_open_inet(struct listen *l, const struct plan_service *s, const struct listen_user *u, bool share, struct buf *why)
 {
 	const struct inet_endpoint *e = &s->inet;
 	int	fd;
 
 	l->fds = mem_array(e->hosts_n, sizeof *l->fds);
 	for (size_t i = 0; i < e->hosts_n; i++) {
-		fd = sock_inet_listen(e->hosts[i], e->port, LISTEN_BACKLOG);
+		int64_t	end_ms = 0;
+
+		/* only at start, when there is nobody yet whom waiting could harm */
+		while ((fd = sock_inet_listen(e->hosts[i], e->port, LISTEN_BACKLOG)) < 0 && errno == EADDRINUSE && !share &&
+		    master_former_wait(u->former, &end_ms))
+			;
 		if (fd < 0 && errno == EADDRINUSE && share)
 			fd = listen_inet(e->hosts[i], e->port);
 		if (fd < 0) {
@@ -242,7 +246,7 @@ listen_open(struct listen *l, const struct plan_service *s, const struct listen_
 
 	*l = (struct listen) { .n = 0 };
 	if (s->entry->type == MASTER_INET)
-		ret = listen_open_inet(l, s, share, why);
+		ret = listen_open_inet(l, s, u, share, why);
 	else {
 		listen_become(u);
 		ret = listen_open_local(l, s, u, why);

@@ -9,12 +9,14 @@
 #include <string.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -394,6 +396,72 @@ test_former(void **state)
 	close(down[1]);
 }
 
+/* the same for a port, which cannot be had until they have closed it: the successor waits for them, and for nobody else */
+static void
+test_former_port(void **state)
+{
+	static const struct { const char *name; bool leads; int leave_ms; bool known; int want; } cases[] = {
+		{ "a worker that leaves", true, 300, true, 0 },
+		{ "a worker that leaves, of a master nobody knows", true, 1000, false, -1 },
+		{ "a process that has nothing to do with it", false, 1000, true, -1 },
+		{ "a worker that does not leave", true, 60000, true, -1 },
+	};
+	char	line[100], c;
+	struct listen l;
+	struct plan *p;
+	int	up[2];
+	pid_t	pid;
+
+	(void) state;
+	snprintf(line, sizeof line, "127.0.0.1:%s inet n - n - 1 childd", port);
+	for (size_t i = 0; i < NELEM(cases); i++) {
+		struct timespec begin, end;
+		int	got;
+
+		assert_int_equal(pipe(up), 0);
+		user.former = 0;
+		if ((pid = fork()) == 0) {			/* "the master" */
+			if (cases[i].leads)
+				setsid();
+			if (open_line(&l, &p, line) < 0)
+				_exit(1);
+			if (fork() == 0) {			/* "a worker" */
+				if (write(up[1], "x", 1) != 1)
+					_exit(1);
+				close(up[1]);
+				poll(NULL, 0, cases[i].leave_ms);
+				_exit(0);
+			}
+			_exit(0);
+		}
+		close(up[1]);
+		assert_int_equal(waitpid(pid, NULL, 0), pid);
+		assert_int_equal(read(up[0], &c, 1), 1);
+		user.former = cases[i].known ? pid : 0;
+		clock_gettime(CLOCK_MONOTONIC, &begin);
+		got = open_line(&l, &p, line);
+		clock_gettime(CLOCK_MONOTONIC, &end);
+		if (got != cases[i].want)
+			fail_msg("%s: got %d: %s", cases[i].name, got, buf_str(&why));
+		if (got < 0 && strstr(buf_str(&why), "Address already in use; end the process") == NULL)
+			fail_msg("%s: %s", cases[i].name, buf_str(&why));
+		if (end.tv_sec - begin.tv_sec > 20)
+			fail_msg("%s: waited for %ld s", cases[i].name, (long) (end.tv_sec - begin.tv_sec));
+		if (got == 0)
+			listen_close(&l, &user);
+		plan_free(&p);
+		kill(-pid, SIGKILL);
+		/* until the kernel has closed it */
+		for (int fd = -1, tries = 0; fd < 0 && tries < 500; tries++) {
+			if ((fd = sock_inet_listen("127.0.0.1", port, 5)) < 0)
+				poll(NULL, 0, 10);
+			else
+				close(fd);
+		}
+		close(up[0]);
+	}
+}
+
 static void
 test_own(void **state)
 {
@@ -422,6 +490,7 @@ main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_in_the_way, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_replaced, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_former, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_former_port, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_own, setup, teardown),
 	};
 
