@@ -109,6 +109,7 @@ int	db_merge(struct db_store *, const struct db_row *, enum db_news);
 enum db_trouble { DB_T_CONNECTION, DB_T_AGAIN, DB_T_DATA, DB_T_FEATURE };
 enum db_trouble db_refused(struct db_store *, const struct pg_reply *);
 bool	db_send(struct db_store *, const char *sql, const struct pg_args *, pg_done_fn *, void *ctx);
+bool	db_send_often(struct db_store *, const char *sql, const struct pg_args *, pg_done_fn *, void *ctx);
 
 /* db_ask.c */
 void	db_ask_init(struct db_store *);

@@ -156,6 +156,12 @@ db_send(struct db_store *ds, const char *sql, const struct pg_args *args, pg_don
 	return pg_send(ds->pg, sql, args, ds->conf.timeout_ms, done, ctx);
 }
 
+bool
+db_send_often(struct db_store *ds, const char *sql, const struct pg_args *args, pg_done_fn *done, void *ctx)
+{
+	return pg_send_often(ds->pg, sql, args, ds->conf.timeout_ms, done, ctx);
+}
+
 /* db_log - one line for the whole host when the state changes: the first worker to see it writes it */
 static void
 db_log(struct db_store *ds, uint64_t state, const char *why)
@@ -241,6 +247,8 @@ static const struct db_trouble_row {
 	const char *remedy;
 } db_troubles[] = {
 	{ "0A000", DB_T_FEATURE, "" },
+	{ "26000", DB_T_AGAIN, "" },		/* a pooler: see pg_send_often */
+	{ "42P05", DB_T_AGAIN, "" },
 	{ "25006", DB_T_CONNECTION, ": it is read-only: name the other hosts as well, or wait for a new primary" },
 	{ "40",	   DB_T_AGAIN, "" },		/* serialization failure, deadlock */
 	{ "42501", DB_T_CONNECTION, ": see \"vouch db check\"" },

@@ -419,7 +419,7 @@ db_write_start(struct db_store *ds, struct db_write *w)
 	}
 	if (ds->kind->write_args != NULL)
 		ds->kind->write_args(ds->kctx, &a);
-	sent = n > 0 && db_send(ds, ds->kind->write, &a, db_written, w);
+	sent = n > 0 && db_send_often(ds, ds->kind->write, &a, db_written, w);
 	pg_args_fini(&a);
 	w->sent = true;
 	TAILQ_INSERT_TAIL(&ds->writes, w, link);

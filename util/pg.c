@@ -21,7 +21,10 @@
 
 #include <util/mem.h>
 #include <util/msg.h>
+#include <util/siphash.h>
 #include <util/units.h>
+
+#define PG_OFTEN	4		/* statements that go often, each prepared */
 
 enum pg_state { PG_S_PAUSE, PG_S_CONNECT, PG_S_CHECK, PG_S_READY };
 
@@ -53,6 +56,10 @@ struct pg {
 	int64_t heard_ms;		/* when bytes came last */
 	int64_t slow_ms;		/* first of a row of requests that got no answer in time; 0 = none */
 	char	lost[PG_WHY_MAX];	/* reason of a loss found out inside a call */
+
+	const char *often[PG_OFTEN];	/* prepared on this connection */
+	unsigned often_n;
+	bool	no_often;		/* a pooler is between us and the server */
 
 	PGconn *conn;
 	int	fd;			/* our duplicate */
@@ -138,6 +145,7 @@ pg_close(struct pg *pg)
 	if (pg->conn != NULL)
 		pg->lib->finish(pg->conn);
 	pg->conn = NULL;
+	pg->often_n = 0;
 	while ((r = TAILQ_FIRST(&pg->sent)) != NULL) {
 		if (!r->failed)
 			snprintf(r->why, sizeof r->why, "connection lost");
@@ -249,14 +257,41 @@ pg_ready(const struct pg *pg)
 	    (r == NULL || r->due_ms > ev_now_ms(pg->loop));
 }
 
+/* pg_name - of a prepared statement: from its text, for behind a pooler others' statements have names, too */
+static const char *
+pg_name(char *name, size_t size, const char *sql)
+{
+	static const struct siphash_key key;
+
+	snprintf(name, size, "vouch_%016llx", (unsigned long long) siphash(&key, sql, strlen(sql)));
+	return name;
+}
+
+/* pg_prepare - 1: it can be sent by name, 0: it cannot, -1: the connection is lost */
+static int
+pg_prepare(struct pg *pg, const char *sql, const char *name, int n, const Oid *types)
+{
+	for (unsigned i = 0; i < pg->often_n; i++)
+		if (pg->often[i] == sql)
+			return 1;
+	if (pg->no_often || pg->often_n == PG_OFTEN)
+		return 0;
+	if (pg->lib->sendPrepare(pg->conn, name, sql, n, types) != 1)
+		return -1;
+	pg->often[pg->often_n++] = sql;
+	return 1;
+}
+
 static bool
-pg_send_now(struct pg *pg, const char *sql, const struct pg_args *args, int64_t timeout_ms, pg_done_fn *done, void *ctx)
+pg_send_now(struct pg *pg, const char *sql, const struct pg_args *args, int64_t timeout_ms, bool often, pg_done_fn *done,
+    void *ctx)
 {
 	const char *values[PG_ARGS_MAX];
 	int	lengths[PG_ARGS_MAX], formats[PG_ARGS_MAX], n = args != NULL ? (int) args->n : 0, more;
 	Oid	types[PG_ARGS_MAX];
 	struct pg_req *r;
-	char	why[PG_WHY_MAX];
+	char	why[PG_WHY_MAX], name[32];
+	int	named = 0, sent = 0;
 
 	if (args != NULL && (args->mem.full || args->left != 0))
 		return false;
@@ -266,8 +301,13 @@ pg_send_now(struct pg *pg, const char *sql, const struct pg_args *args, int64_t 
 		types[i] = args->arg[i].type;
 		formats[i] = 1;
 	}
-	if (pg->lib->sendQueryParams(pg->conn, sql, n, types, values, lengths, formats, 0) != 1 ||
-	    pg->lib->pipelineSync(pg->conn) != 1 || (more = pg->lib->flush(pg->conn)) < 0) {
+	if (often)
+		named = pg_prepare(pg, sql, pg_name(name, sizeof name, sql), n, types);
+	if (named == 1)
+		sent = pg->lib->sendQueryPrepared(pg->conn, name, n, values, lengths, formats, 0);
+	else if (named == 0)
+		sent = pg->lib->sendQueryParams(pg->conn, sql, n, types, values, lengths, formats, 0);
+	if (sent != 1 || pg->lib->pipelineSync(pg->conn) != 1 || (more = pg->lib->flush(pg->conn)) < 0) {
 		pg_reason(why, sizeof why, pg->lib->errorMessage(pg->conn));
 		pg_lost_later(pg, why);
 		return false;
@@ -290,7 +330,13 @@ pg_send_now(struct pg *pg, const char *sql, const struct pg_args *args, int64_t 
 bool
 pg_send(struct pg *pg, const char *sql, const struct pg_args *args, int64_t timeout_ms, pg_done_fn *done, void *ctx)
 {
-	return pg_ready(pg) && pg_send_now(pg, sql, args, timeout_ms, done, ctx);
+	return pg_ready(pg) && pg_send_now(pg, sql, args, timeout_ms, false, done, ctx);
+}
+
+bool
+pg_send_often(struct pg *pg, const char *sql, const struct pg_args *args, int64_t timeout_ms, pg_done_fn *done, void *ctx)
+{
+	return pg_ready(pg) && pg_send_now(pg, sql, args, timeout_ms, true, done, ctx);
 }
 
 /* receiving */
@@ -323,6 +369,10 @@ pg_take(struct pg *pg, struct pg_req *r, PGresult *res)
 			/* a server that goes down says so before it closes the connection */
 			if (strncmp(r->sqlstate, "57P", 3) == 0)
 				snprintf(pg->lost, sizeof pg->lost, "%s", r->why);
+			if (strcmp(r->sqlstate, "26000") == 0 || strcmp(r->sqlstate, "42P05") == 0) {
+				pg->no_often = true;
+				pg->often_n = 0;
+			}
 		}
 		r->failed = true;
 		pg->lib->clear(res);
@@ -479,7 +529,7 @@ pg_connected(struct pg *pg)
 		pg_lost(pg, "pipeline mode refused");
 	else
 		/* twice the limit: connect_ms is the one that counts */
-		(void) pg_send_now(pg, pg->conf.check_sql, NULL, 2 * pg->conf.connect_ms, pg_checked, pg);
+		(void) pg_send_now(pg, pg->conf.check_sql, NULL, 2 * pg->conf.connect_ms, false, pg_checked, pg);
 }
 
 /* pg_connect - begin, or go on with, connecting */

@@ -22,6 +22,9 @@
 	F(int, enterPipelineMode, (PGconn *)) \
 	F(int, sendQueryParams, (PGconn *, const char *sql, int n, const Oid *types, const char *const *values, \
 	    const int *lengths, const int *formats, int result_format)) \
+	F(int, sendPrepare, (PGconn *, const char *name, const char *sql, int n, const Oid *types)) \
+	F(int, sendQueryPrepared, (PGconn *, const char *name, int n, const char *const *values, const int *lengths, \
+	    const int *formats, int result_format)) \
 	F(int, pipelineSync, (PGconn *)) \
 	F(int, flush, (PGconn *)) \
 	F(int, consumeInput, (PGconn *)) \

@@ -150,7 +150,7 @@ what_changed_while_it_was_written_is_written_again(void **state)
 	rig_turns();
 	assert_true(update("x", 2, "two"));
 	rig_turns();
-	fake_release(2);			/* the first statement's answer, and its commit */
+	fake_release(3);			/* the first statement: prepared, answered, committed */
 	rig_turns();
 	assert_int_equal(committed, 1);
 	assert_true(rig_get("x").dirty);	/* what is there now was not committed */
@@ -203,6 +203,38 @@ what_the_database_knows_better_comes_back(void **state)
 	assert_int_equal(rig.keys[RIG_READ], 1);
 	assert_string_equal(rig_get("x").text, "better");
 	assert_false(rig_get("x").dirty);
+}
+
+static void
+it_is_prepared_once_for_a_connection(void **state)
+{
+	(void) state;
+	for (int i = 0; i < 5; i++) {
+		assert_true(update_n(i));
+		rig_turns();
+	}
+	assert_int_equal(fake_pg.prepares, 1);
+	assert_int_equal(committed, 5);
+	fake_cut();
+	rig_pass(5000);
+	assert_true(update_n(5));
+	rig_turns();
+	assert_int_equal(fake_pg.prepares, 2);
+	assert_int_equal(committed, 6);
+}
+
+static void
+a_pooler_that_knows_no_prepared_statements_is_no_trouble(void **state)
+{
+	(void) state;
+	fake_pg.forgets = true;
+	for (int i = 0; i < 5; i++) {
+		assert_true(update_n(i));
+		rig_turns();
+	}
+	assert_int_equal(committed, 5);
+	assert_int_equal(fake_pg.prepares, 1);
+	assert_true(db_store_usable(rig.ds));
 }
 
 static unsigned refusals;
@@ -367,6 +399,8 @@ main(void)
 		T(what_changed_while_it_was_written_is_written_again),
 		T(one_that_cannot_be_written_does_not_hold_up_the_others),
 		T(what_the_database_knows_better_comes_back),
+		T(it_is_prepared_once_for_a_connection),
+		T(a_pooler_that_knows_no_prepared_statements_is_no_trouble),
 		T(a_deadlock_is_tried_again_and_not_for_ever),
 		T(executed_is_not_committed),
 		T(nobody_waits_longer_than_the_time_limit),

@@ -68,6 +68,12 @@ note "$clients connections of vouch on $servers of the server"
 wait_for 5 answers "$(verify_socket b)" fresh-000000001@pool.test '3 *'
 "$BIN/vouch" -c "$T/a/etc" db check >"$T/out" 2>&1 || fail "db check: $(cat "$T/out")"
 
+# the prepared statement is not known on each of the server's connections: noticed by each worker, and then it is prepared no more
+"$TOOLS/vload" -s "$(verify_socket b)" -A 'told-%@pool.test' -K 1000 -n 1000 -u 100 -c 8 >/dev/null || fail "updates"
+refused=$(grep -c 'ERROR:  prepared statement "vouch_' "$dir/log")
+note "$refused statements were refused for their names"
+[ "$refused" -le 24 ] || fail "$refused statements were refused: $(grep -m 5 ERROR "$dir/log")"
+
 # the pooler dies, the server behind it does
 for i in a calm; do
 	"$TOOLS/vload" -s "$(verify_socket $i)" -A 'known-%@load.test' -K 2000 -n 2000 -u 100 -c 4 >/dev/null || fail "cannot fill"

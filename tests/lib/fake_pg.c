@@ -15,6 +15,7 @@
 
 #define FAKE_PARAMS	32
 #define FAKE_CELLS	16
+#define FAKE_PREPARED	8
 
 struct fake_res {
 	TAILQ_ENTRY(fake_res) link;
@@ -36,6 +37,12 @@ struct fake_conn {
 	char	 why[128];
 	TAILQ_HEAD(, fake_res) out;	/* results, in order */
 	unsigned out_n, signalled;	/* of them, bytes written so far */
+	struct {
+		char   *name, *sql;
+		Oid	types[FAKE_PARAMS];
+	} prepared[FAKE_PREPARED];
+	unsigned prepared_n;
+	bool	 aborted;		/* since the last Sync a statement has failed: those behind it are not executed */
 };
 
 struct fake_answer {
@@ -279,6 +286,7 @@ fake_send_query_params(PGconn *conn, const char *sql, int n, const Oid *types, c
 	fake_pg.serve(fake_pg.ctx, &q, &a);
 	if (a.res->rows > 0 && a.res->status == PGRES_COMMAND_OK)
 		a.res->status = PGRES_TUPLES_OK;
+	c->aborted = a.res->status == PGRES_FATAL_ERROR;
 	c->silent = a.silent;
 	if (a.silent) {
 		TAILQ_REMOVE(&c->out, a.res, link);
@@ -289,6 +297,62 @@ fake_send_query_params(PGconn *conn, const char *sql, int n, const Oid *types, c
 	return 1;
 }
 
+/* fake_refuse - an error of the server's own about a prepared statement */
+static int
+fake_refuse(struct fake_conn *c, const char *sqlstate)
+{
+	struct fake_answer a = { .conn = c, .res = fake_res_new(c, PGRES_COMMAND_OK) };
+
+	fake_error(&a, sqlstate, "prepared statement");
+	c->aborted = true;
+	return 1;
+}
+
+static int
+fake_send_prepare(PGconn *conn, const char *name, const char *sql, int n, const Oid *types)
+{
+	struct fake_conn *c = (struct fake_conn *) conn;
+
+	if (c->bad)
+		return 0;
+	if (c->silent)
+		return 1;
+	for (unsigned i = 0; i < c->prepared_n; i++)
+		if (strcmp(c->prepared[i].name, name) == 0)
+			return fake_refuse(c, "42P05");
+	if (c->prepared_n == FAKE_PREPARED)
+		return 0;
+	fake_pg.prepares++;
+	c->prepared[c->prepared_n].name = mem_strdup(name);
+	c->prepared[c->prepared_n].sql = mem_strdup(sql);
+	for (int i = 0; i < n && i < FAKE_PARAMS; i++)
+		c->prepared[c->prepared_n].types[i] = types[i];
+	c->prepared_n++;
+	fake_res_new(c, PGRES_COMMAND_OK);
+	return 1;
+}
+
+static int
+fake_send_query_prepared(PGconn *conn, const char *name, int n, const char *const *values, const int *lengths,
+    const int *formats, int result_format)
+{
+	struct fake_conn *c = (struct fake_conn *) conn;
+
+	if (c->bad)
+		return 0;
+	if (c->silent)
+		return 1;
+	if (c->aborted) {
+		fake_res_new(c, PGRES_PIPELINE_ABORTED);
+		return 1;
+	}
+	for (unsigned i = 0; i < c->prepared_n && !fake_pg.forgets; i++)
+		if (strcmp(c->prepared[i].name, name) == 0)
+			return fake_send_query_params(conn, c->prepared[i].sql, n, c->prepared[i].types, values, lengths, formats,
+			    result_format);
+	return fake_refuse(c, "26000");
+}
+
 static int
 fake_pipeline_sync(PGconn *conn)
 {
@@ -297,6 +361,7 @@ fake_pipeline_sync(PGconn *conn)
 
 	if (c->bad)
 		return 0;
+	c->aborted = false;
 	if (!c->silent) {
 		if (c->commit_fails) {
 			r = fake_res_new(c, PGRES_FATAL_ERROR);
@@ -393,6 +458,10 @@ fake_finish(PGconn *conn)
 	for (int i = 0; i < 2; i++)
 		if (c->fd[i] >= 0)
 			close(c->fd[i]);
+	for (unsigned i = 0; i < c->prepared_n; i++) {
+		mem_free(&c->prepared[i].name);
+		mem_free(&c->prepared[i].sql);
+	}
 	mem_free(&c->commit.text);
 	mem_free(&c);
 }
@@ -455,6 +524,8 @@ const struct pg_lib fake_pg_lib = {
 	.setNoticeReceiver = fake_set_notice_receiver,
 	.enterPipelineMode = fake_enter_pipeline_mode,
 	.sendQueryParams = fake_send_query_params,
+	.sendPrepare = fake_send_prepare,
+	.sendQueryPrepared = fake_send_query_prepared,
 	.pipelineSync = fake_pipeline_sync,
 	.flush = fake_flush,
 	.consumeInput = fake_consume_input,

@@ -40,6 +40,8 @@ struct fake_pg {
 	bool	 frozen;		/* answers are made and kept; fake_thaw lets them out */
 	unsigned connects;		/* attempts so far */
 	unsigned queries;		/* statements so far */
+	unsigned prepares;		/* statements prepared so far, on all connections */
+	bool	 forgets;		/* knows no prepared statement: as behind a pooler, on another connection */
 	char	 host[64];		/* value of "host" of the last attempt */
 	fake_serve_fn *serve;
 	void	*ctx;

@@ -487,6 +487,64 @@ cancelled_callbacks_do_not_run(void **state)
 	assert_int_equal(seen.answers[PG_LOST], 0);
 }
 
+static bool
+pg_test_often(const char *sql)
+{
+	return pg_send_often(pg, sql, NULL, 1000, pg_test_done, NULL);
+}
+
+static void
+what_goes_often_is_prepared_once_for_a_connection(void **state)
+{
+	static const char ok[] = "ok", bad[] = "bad";
+
+	(void) state;
+	pg_test_open(1);
+	pg_test_pass(10);
+	for (int i = 0; i < 3; i++) {
+		assert_true(pg_test_often(ok));
+		assert_true(pg_test_often(bad));
+		pg_test_turns();
+	}
+	assert_int_equal(fake_pg.prepares, 2);
+	assert_int_equal(seen.answers[PG_DONE], 3);	/* and each statement is still its own */
+	assert_int_equal(seen.answers[PG_REFUSED], 3);
+	fake_cut();
+	pg_test_pass(1000);
+	assert_true(pg_test_often(ok));
+	pg_test_turns();
+	assert_int_equal(fake_pg.prepares, 3);
+	assert_int_equal(seen.answers[PG_DONE], 4);
+}
+
+/* as behind a pooler: what one connection of the server knows another does not */
+static void
+where_names_are_not_known_nothing_is_prepared_any_more(void **state)
+{
+	static const char ok[] = "ok";
+
+	(void) state;
+	pg_test_open(1);
+	pg_test_pass(10);
+	assert_true(pg_test_often(ok));
+	pg_test_turns();
+	fake_pg.forgets = true;
+	assert_true(pg_test_often(ok));
+	pg_test_turns();
+	assert_int_equal(seen.answers[PG_REFUSED], 1);
+	assert_string_equal(seen.sqlstate, "26000");
+	assert_true(pg_ready(pg));
+	assert_true(pg_test_often(ok));
+	pg_test_turns();
+	assert_int_equal(seen.answers[PG_DONE], 2);
+	fake_cut();
+	pg_test_pass(1000);
+	assert_true(pg_test_often(ok));
+	pg_test_turns();
+	assert_int_equal(seen.answers[PG_DONE], 3);
+	assert_int_equal(fake_pg.prepares, 1);
+}
+
 int
 main(void)
 {
@@ -510,6 +568,8 @@ main(void)
 		T(a_server_that_fails_the_check_is_not_used),
 		T(a_check_without_answer_has_a_limit),
 		T(cancelled_callbacks_do_not_run),
+		T(what_goes_often_is_prepared_once_for_a_connection),
+		T(where_names_are_not_known_nothing_is_prepared_any_more),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
