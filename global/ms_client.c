@@ -24,6 +24,7 @@ ms_client_close(struct ms_client *c)
 	sock_close(&c->fd);
 	buf_fini(&c->in);
 	buf_fini(&c->out);
+	buf_fini(&c->passed);
 	mem_free(&c);
 	ms_left();
 }
@@ -385,7 +386,7 @@ ms_client_io(void *ctx, int fd, unsigned events)
 }
 
 void
-ms_client_new(int fd)
+ms_client_new(int fd, struct buf *passed)
 {
 	struct ms_client *c = mem_alloc(sizeof *c);
 
@@ -394,6 +395,8 @@ ms_client_new(int fd)
 	c->limit_ms = ms_process.params->ipc_timeout;
 	buf_init(&c->in, MS_READ_SIZE);
 	buf_init(&c->out, MS_OUT_MAX);
+	if (passed != NULL)
+		c->passed = *passed;
 	TAILQ_INSERT_TAIL(&ms_process.clients, c, link);
 	ms_process.clients_n++;
 	c->ctx = ms_process.ops->opened(c);
@@ -401,4 +404,5 @@ ms_client_new(int fd)
 		ms_client_close(c);
 	else
 		ms_client_watch(c);
+	ms_report_crowd();
 }

@@ -1,6 +1,7 @@
 /* global/ms_part.h - what the parts of multi_server share; for them alone
  *   multi_server.c	the life of the process: start-up, accepting, status reports, drain, end
  *   ms_client.c	one client's input and output
+ *   ms_pass.c		connections handed on by others
  */
 #ifndef GLOBAL_MS_PART_H
 #define GLOBAL_MS_PART_H
@@ -30,6 +31,7 @@ struct ms_client {
 	struct ev_defer resume;
 	struct buf in;			/* bytes behind a held request */
 	struct buf out;			/* replies the socket did not take */
+	struct buf passed;		/* what came with it: an attribute list; empty: it was accepted here */
 };
 TAILQ_HEAD(ms_clients, ms_client);
 
@@ -45,6 +47,7 @@ struct ms_process {
 	bool	reported;		/* told the master that we were of use */
 	bool	taken;			/* told the master that we are crowded */
 	bool	draining;
+	bool	pass;			/* connections are handed to us, not made */
 	int64_t drain_end_ms;
 	struct ms_clients clients;
 	size_t	clients_n;
@@ -55,10 +58,15 @@ extern struct ms_process ms_process;
 
 /* multi_server.c */
 void	ms_report_use(void);			/* a request was served */
+void	ms_report_crowd(void);			/* there is a client more, or less */
 void	ms_left(void);				/* a client is gone: there may be nothing left to do */
 
 /* ms_client.c */
-void	ms_client_new(int fd);			/* a connection was accepted; owns fd */
+/* ms_client_new - a connection is there; fd is the client's then, and so is the content of passed (NULL: none) */
+void	ms_client_new(int fd, struct buf *passed);
 void	ms_client_close(struct ms_client *);
+
+/* ms_pass.c */
+void	ms_pass_new(int fd);			/* somebody has connected who wants to hand over a connection; owns fd */
 
 #endif

@@ -94,7 +94,7 @@ ms_report_use(void)
 }
 
 /* ms_report_crowd - while we are taken, a master forks the next worker when a connection comes; we go on accepting */
-static void
+void
 ms_report_crowd(void)
 {
 	bool	crowded = ms_process.clients_n >= MS_CROWDED;
@@ -199,9 +199,12 @@ ms_accept(void *ctx, int listen_fd, unsigned events)
 	/* one connection, then to the end of the queue: the kernel wakes the worker that has waited longest, so
 	 * the next one is another's */
 	ms_listen(true);
+	if (ms_process.pass) {
+		ms_pass_new(fd);
+		return;
+	}
 	ev_timer_cancel(ms_process.loop, &ms_process.idle);
-	ms_client_new(fd);
-	ms_report_crowd();
+	ms_client_new(fd, NULL);
 }
 
 static void
@@ -327,8 +330,10 @@ ms_args_parse(int argc, char **argv, struct main_cf *cf)
 		}
 	if (a.transport == NULL)
 		msg_fatal("no transport type: do not run this program by hand, it is started by master(8)");
-	if (strcmp(a.transport, "unix") != 0 && strcmp(a.transport, "inet") != 0)
-		msg_fatal("transport type %s is not supported: use unix or inet in master.cf", a.transport);
+	ms_process.pass = strcmp(a.transport, "pass") == 0;
+	if (ms_process.pass ? !ms_process.ops->pass : strcmp(a.transport, "unix") != 0 && strcmp(a.transport, "inet") != 0)
+		msg_fatal("transport type %s is not supported: use %s in master.cf", a.transport,
+		    ms_process.ops->pass ? "inet, unix or pass" : "unix or inet");
 	return a;
 }
 

@@ -29,6 +29,7 @@ enum ms_next {
 struct multi_server {
 	const char *name;	/* the program */
 	bool	    persistent;	/* max_idle and max_use do not apply */
+	bool	    pass;	/* the service may be of type pass, too: connections are handed on by others */
 	/* pre_jail: parameters are known, privileges (if any) still there: open files. Bad configuration: msg_fatal. */
 	void	  (*pre_jail)(const struct params *, const struct main_cf *);
 	/* start: the loop is there, privileges are gone. Nothing was accepted yet. */
@@ -69,6 +70,9 @@ void	ms_send(struct ms_client *, const void *, size_t n);
 void	ms_resume(struct ms_client *);
 /* ms_fd - the client's socket, for questions about it (getpeername); borrowed, neither to be read nor to be closed */
 int	ms_fd(const struct ms_client *);
+/* ms_passed - for a client that was handed on: the value of this attribute, as client_address, client_port, server_address,
+ * server_port; NULL: it was not said, or the client was accepted here. As trustworthy as who may connect to the service's socket */
+const char *ms_passed(const struct ms_client *, const char *name);
 /* ms_hold - from `opened`: as MS_HOLD from `input` */
 void	ms_hold(struct ms_client *);
 /* ms_limit - time for output to be taken, and for a partial request, instead of ipc_timeout */

@@ -2,8 +2,10 @@
  * Policy is in plugins (plugins(5)); nothing is kept here: a message is accepted when the next hop has accepted it.
  * "smtpd -t" shows the order of the plugins and ends.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +17,7 @@
 #include <util/mem.h>
 #include <util/msg.h>
 #include <util/sock.h>
+#include <util/units.h>
 
 #include "plugin_stats.h"
 #include "smtpd.h"
@@ -62,6 +65,32 @@ smtpd_wire_peek(void *c, void *data, size_t n)
 	return ms_peek(c, data, n);
 }
 
+/* smtpd_passed - an address that came with a connection, in the place of one that the kernel has told */
+static void
+smtpd_passed(struct sockaddr_storage *ss, const char *address, const char *port)
+{
+	struct sockaddr_in *v4 = (struct sockaddr_in *) (void *) ss;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *) (void *) ss;
+	struct in6_addr a;
+	int64_t n = 0;
+
+	if (address == NULL)
+		return;
+	if (port != NULL && (!units_int_parse(port, &n) || n < 0 || n > 65535))
+		n = 0;
+	if (inet_pton(AF_INET, address, &a) == 1) {
+		memset(ss, 0, sizeof *ss);
+		memcpy(&v4->sin_addr, &a, sizeof v4->sin_addr);
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons((uint16_t) n);
+	} else if (inet_pton(AF_INET6, address, &a) == 1) {
+		memset(ss, 0, sizeof *ss);
+		v6->sin6_addr = a;
+		v6->sin6_family = AF_INET6;
+		v6->sin6_port = htons((uint16_t) n);
+	}
+}
+
 static void *
 smtpd_opened(struct ms_client *c)
 {
@@ -79,6 +108,8 @@ smtpd_opened(struct ms_client *c)
 	len = sizeof peer.local;
 	if (getsockname(ms_fd(c), (struct sockaddr *) &peer.local, &len) < 0)
 		peer.local.ss_family = AF_UNSPEC;
+	smtpd_passed(&peer.peer, ms_passed(c, "client_address"), ms_passed(c, "client_port"));
+	smtpd_passed(&peer.local, ms_passed(c, "server_address"), ms_passed(c, "server_port"));
 	ms_limit(c, smtpd.conf.idle_ms);
 	s = smtpd_session_open(&wire, c, &peer, &hold);
 	if (hold)
@@ -231,7 +262,7 @@ int
 main(int argc, char **argv)
 {
 	static const struct multi_server server = {
-		.name = "smtpd", .persistent = true, .pre_jail = smtpd_pre_jail, .start = smtpd_start,
+		.name = "smtpd", .persistent = true, .pass = true, .pre_jail = smtpd_pre_jail, .start = smtpd_start,
 		.opened = smtpd_opened, .input = smtpd_input, .closed = smtpd_closed,
 		.early = smtpd_early, .secured = smtpd_secured, .dismiss = smtpd_dismiss,
 		.draining = smtpd_draining, .leaving = smtpd_leaving,

@@ -1,5 +1,7 @@
 /* tests/global/multi_server_test.c - the worker skeleton, run as a daemon of its own: this program, executed again
  * The daemon answers each line: "echo X" with X, "hold" after 50 ms with "held", "big" with 200 kB, "quit" by closing.
+ * With ECHO_TALK in the environment it is held from the beginning for 50 ms, greets with what it has seen until then, answers "bye" by
+ * closing slowly and "who" with what was handed over, says "leaving" when it drains.
  */
 #include <global/multi_server.h>
 
@@ -117,6 +119,70 @@ echo_eof(struct ms_client *ms, void *ctx)
 	e->len = 0;
 	ev_timer_set(echo_loop, &e->timer, 50, echo_held, e);
 	return MS_HOLD;
+}
+
+/* ECHO_TALK: what servers of conversations do */
+
+static unsigned echo_early_n;
+
+static void
+echo_talk_greet(void *ctx)
+{
+	struct echo *e = ctx;
+	char	data[100], text[60];
+	ssize_t n = ms_peek(e->ms, data, sizeof data);
+
+	snprintf(text, sizeof text, "peek %zd early %u\n", n, echo_early_n);
+	ms_send(e->ms, text, strlen(text));
+	ms_resume(e->ms);
+}
+
+static void *
+echo_talk_opened(struct ms_client *ms)
+{
+	struct echo *e = mem_alloc(sizeof *e);
+
+	e->ms = ms;
+	echo_early_n = 0;
+	ms_hold(ms);
+	ev_timer_set(echo_loop, &e->timer, 50, echo_talk_greet, e);
+	return e;
+}
+
+static void
+echo_talk_early(struct ms_client *ms, void *ctx)
+{
+	(void) ms;
+	(void) ctx;
+	echo_early_n++;
+}
+
+static enum ms_next
+echo_talk_input(struct ms_client *ms, void *ctx, const char *data, size_t n, size_t *used, bool *partial)
+{
+	const char *address = ms_passed(ms, "client_address"), *port = ms_passed(ms, "client_port");
+	char	text[200];
+
+	if (n >= 4 && memcmp(data, "bye\n", 4) == 0) {
+		ms_send(ms, "bye\n", 4);
+		ms_finish_slowly(ms);
+		return MS_HOLD;
+	}
+	if (n >= 4 && memcmp(data, "who\n", 4) == 0) {
+		snprintf(text, sizeof text, "%s %s\n", address != NULL ? address : "none", port != NULL ? port : "none");
+		ms_send(ms, text, strlen(text));
+		return MS_MORE;
+	}
+	return echo_input(ms, ctx, data, n, used, partial);
+}
+
+static void
+echo_talk_dismiss(struct ms_client *ms, void *ctx, bool late)
+{
+	(void) ctx;
+	(void) late;
+	ms_send(ms, "leaving\n", 8);
+	ms_finish(ms);
 }
 
 static const struct multi_server echo_ops = {
@@ -481,6 +547,126 @@ test_lost_wakeup(void **state)
 	mini_master_fini(&m);
 }
 
+static void
+hears(int fd, const char *want)
+{
+	char	got[200];
+	size_t	n = test_read_some(fd, got, sizeof got, strlen(want), WAIT_MS);
+
+	if (n != strlen(want) || memcmp(got, want, n) != 0)
+		fail_msg("heard \"%.*s\", want \"%s\"", (int) n, got, want);
+}
+
+static void
+test_conversations(void **state)
+{
+	struct mini_master m;
+	char	rubbish[65536] = { 0 };
+	int	fd;
+
+	(void) state;
+	setenv("ECHO_TALK", "1", 1);
+	begin(&m, "", true, NULL);
+	fd = mini_master_connect(&m);			/* held from the beginning; silent */
+	hears(fd, "peek 0 early 0\n");
+	say(fd, "echo x\n", "x\n");
+	close(fd);
+	fd = mini_master_connect(&m);			/* talks ahead: seen, kept, used afterwards */
+	assert_int_equal(write(fd, "echo ahead\n", 11), 11);
+	hears(fd, "peek 11 early 1\nahead\n");
+	close(fd);
+	fd = mini_master_connect(&m);			/* leaves while held */
+	close(fd);
+	/* closing slowly: the reply arrives although we go on talking */
+	fd = mini_master_connect(&m);
+	memcpy(rubbish, "bye\n", 4);
+	for (int i = 0; i < 2; i++)			/* more than is read while held */
+		assert_int_equal(sock_write_all(fd, rubbish, sizeof rubbish, WAIT_MS), 0);
+	assert_int_equal(test_read_some(fd, rubbish, sizeof rubbish, 21, WAIT_MS), 21);
+	assert_memory_equal(rubbish, "peek 100 early 1\nbye\n", 21);
+	assert_int_equal(read(fd, rubbish, 1), 0);	/* an end, and no reset */
+	close(fd);
+	/* draining: told so */
+	fd = mini_master_connect(&m);
+	hears(fd, "peek 0 early 0\n");
+	{
+		pid_t	pid = mini_master_reload(&m);
+
+		hears(fd, "leaving\n");
+		closed(fd, WAIT_MS);
+		assert_int_equal(exit_status(pid), 0);
+	}
+	unsetenv("ECHO_TALK");
+	mini_master_fini(&m);
+}
+
+/* give - hand over one end of a socket pair, and what comes with it, in pieces; the other end is returned */
+static int
+give(struct mini_master *m, const char *list, size_t n, size_t piece)
+{
+	int	pair[2], fd = mini_master_connect(m);
+	char	byte = 0;
+	union {
+		struct cmsghdr hdr;
+		char	space[CMSG_SPACE(sizeof(int))];
+	} control = { .space = { 0 } };
+	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof control.space };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &pair[0], sizeof(int));
+	assert_int_equal(sendmsg(fd, &msg, 0), 1);
+	for (size_t at = 0; at < n; at += piece) {
+		assert_true(send(fd, list + at, n - at < piece ? n - at : piece, MSG_NOSIGNAL) > 0);
+		poll(NULL, 0, 1);
+	}
+	if (n == 0)
+		shutdown(fd, SHUT_WR);
+	closed(fd, WAIT_MS);
+	close(pair[0]);
+	return pair[1];
+}
+
+/* a service of type pass: connections come over the socket, with what is known about them */
+static void
+test_pass(void **state)
+{
+	static const char list[] = "client_address\000192.0.2.7\0client_port\0004711\0server_address\000192.0.2.1\0";
+	static const char *const args[] = { "-t", "pass", NULL };
+	struct mini_master m;
+	int	fd;
+
+	(void) state;
+	setenv("ECHO_TALK", "1", 1);
+	begin(&m, "", true, args);
+	fd = give(&m, list, sizeof list, sizeof list);
+	hears(fd, "peek 0 early 0\n");
+	say(fd, "who\n", "192.0.2.7 4711\n");
+	close(fd);
+	fd = give(&m, list, sizeof list, 7);
+	hears(fd, "peek 0 early 0\n");
+	say(fd, "who\n", "192.0.2.7 4711\n");
+	close(fd);
+	fd = give(&m, "", 0, 1);			/* nothing is known */
+	hears(fd, "peek 0 early 0\n");
+	say(fd, "who\n", "none none\n");
+	close(fd);
+	fd = mini_master_connect(&m);			/* nothing is handed over */
+	assert_int_equal(write(fd, "W", 1), 1);
+	closed(fd, WAIT_MS);
+	fd = mini_master_connect(&m);
+	close(fd);
+	fd = give(&m, list, sizeof list, sizeof list);
+	hears(fd, "peek 0 early 0\n");
+	close(fd);
+	mini_master_fini(&m);
+	unsetenv("ECHO_TALK");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -495,12 +681,21 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_limits_of_life),
 		cmocka_unit_test(test_bad_start),
 		cmocka_unit_test(test_lost_wakeup),
+		cmocka_unit_test(test_conversations),
+		cmocka_unit_test(test_pass),
 	};
 
 	struct multi_server ops = echo_ops;
 
 	if (getenv("ECHO_EOF") != NULL)
 		ops.eof = echo_eof;
+	if (getenv("ECHO_TALK") != NULL) {
+		ops.pass = true;
+		ops.opened = echo_talk_opened;
+		ops.input = echo_talk_input;
+		ops.early = echo_talk_early;
+		ops.dismiss = echo_talk_dismiss;
+	}
 	if (getenv("GENERATION") != NULL)
 		multi_server_main(argc, argv, &ops);
 	signal(SIGPIPE, SIG_IGN);
