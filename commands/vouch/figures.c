@@ -9,6 +9,7 @@
 #include <util/mem.h>
 #include <util/sock.h>
 #include <global/count_table.h>
+#include <global/greylist_store.h>
 #include <global/verify_store.h>
 
 const char *const figures_db_words[] = {
@@ -107,4 +108,49 @@ figures_plugins_fini(struct figures_plugins *p)
 	}
 	mem_free(&p->row);
 	p->n = 0;
+}
+
+enum {
+	GREYLIST_WAITING, GREYLIST_PASSED, GREYLIST_SENDERS, GREYLIST_DOMAINS, GREYLIST_CLIENTS, GREYLIST_PINNED, GREYLIST_EVICTED,
+	GREYLIST_DAMAGED,
+};
+const struct figures_greylist_row figures_greylist_rows[FIGURES_GREYLIST] = {
+	[GREYLIST_WAITING] = { "waiting", "triplets that wait for their retry, as of the last time round", false },
+	[GREYLIST_PASSED] = { "passed", "triplets that have passed, likewise", false },
+	[GREYLIST_SENDERS] = { "senders", "known senders, likewise", false },
+	[GREYLIST_DOMAINS] = { "domains", "sender domains on record, likewise", false },
+	[GREYLIST_CLIENTS] = { "clients", "client networks on record, likewise", false },
+	[GREYLIST_PINNED] = { "pinned", "greylisting records that wait to be written to the database", false },
+	[GREYLIST_EVICTED] = { "evicted", "greylisting records that went for want of room", true },
+	[GREYLIST_DAMAGED] = { "damaged", "damaged greylisting records dropped", true },
+};
+
+void
+figures_greylist_read(const struct vouch *v, struct figures_greylist *g)
+{
+	static const char *const files[] = { GREYLIST_KNOWN_FILE, GREYLIST_PENDING_FILE };
+	char   *dir = vouch_param(v, "data_directory");
+	int	fd = dir != NULL ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	struct shmtab *tab;
+	struct shmtab_stat st;
+	const char *why;
+
+	memset(g, 0, sizeof *g);
+	for (size_t i = 0; i < NELEM(files) && fd >= 0; i++) {
+		if (shmtab_open_read(&tab, fd, files[i], &why) < 0)
+			continue;
+		g->has = true;
+		shmtab_stat(tab, &st);
+		g->value[GREYLIST_PINNED] += st.pinned;
+		g->value[GREYLIST_EVICTED] += st.evicted;
+		g->value[GREYLIST_DAMAGED] += st.damaged;
+		if (i == 0) {
+			for (int k = GREYLIST_WAITING; k <= GREYLIST_CLIENTS; k++)
+				g->value[k] = atomic_load(&shmtab_words(tab)[GREYLIST_WORD_WAITING + k]);
+			g->db = db_state(shmtab_words(tab) + GREYLIST_WORD_DB);
+		}
+		shmtab_close(&tab);
+	}
+	sock_close(&fd);
+	free(dir);
 }

@@ -36,6 +36,19 @@ struct figures_plugins {
 void	figures_plugins_read(const struct vouch *, struct figures_plugins *);
 void	figures_plugins_fini(struct figures_plugins *);
 
+/* greylisting's tables in data_directory: names, and what stands there; a gauge is what is there now */
+#define FIGURES_GREYLIST	8
+struct figures_greylist {
+	bool	 has;			/* there is, or was, something that greylists */
+	enum db_state db;
+	uint64_t value[FIGURES_GREYLIST];
+};
+extern const struct figures_greylist_row {
+	const char *name, *help;
+	bool	 counts;
+} figures_greylist_rows[FIGURES_GREYLIST];
+void	figures_greylist_read(const struct vouch *, struct figures_greylist *);
+
 /* vouch_processes - how many processes of each name the master has, as the kernel tells it; how many kinds there are */
 struct vouch_processes {
 	char	 name[32];

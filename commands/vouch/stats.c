@@ -88,7 +88,41 @@ stats_plugins(enum stats_form form, const struct figures_plugins *all, struct bu
 }
 
 static void
-stats_print(enum stats_form form, const struct figures *f, const struct figures_plugins *plugins)
+stats_greylist(enum stats_form form, const struct figures_greylist *g, struct buf *out)
+{
+	if (!g->has)
+		return;
+	if (form == STATS_JSON)
+		json_open(out, "greylist", '{');
+	for (int i = 0; i < FIGURES_GREYLIST; i++)
+		switch (form) {
+		case STATS_TEXT:
+			printf("greylist_records_%-12s %5" PRIu64 "  %s\n", figures_greylist_rows[i].name, g->value[i],
+			    figures_greylist_rows[i].help);
+			break;
+		case STATS_JSON:
+			json_put_uint(out, figures_greylist_rows[i].name, g->value[i]);
+			break;
+		case STATS_PROMETHEUS:
+			stats_metric("greylist_records", figures_greylist_rows[i].name, figures_greylist_rows[i].help,
+			    figures_greylist_rows[i].counts, g->value[i]);
+			break;
+		}
+	if (form == STATS_TEXT)
+		printf("%-22s %12s  connection of those that greylist to their database\n", "greylist_database",
+		    figures_db_words[g->db]);
+	if (form == STATS_JSON) {
+		json_put_str(out, "database", figures_db_words[g->db]);
+		json_close(out, '}');
+	}
+	if (form == STATS_PROMETHEUS && g->db != DB_STATE_NONE)
+		stats_metric("greylist", "database_up", "whether those that greylist are connected to their database", false,
+		    g->db == DB_STATE_UP);
+}
+
+static void
+stats_print(enum stats_form form, const struct figures *f, const struct figures_plugins *plugins,
+    const struct figures_greylist *greylist)
 {
 	const struct shmtab_stat *st = &f->cache;
 	const uint64_t *words = f->count;
@@ -104,6 +138,7 @@ stats_print(enum stats_form form, const struct figures *f, const struct figures_
 		if (f->has_probe)
 			printf("%-22s %12" PRIu64 "  %s\n", "probing", f->probing, stats_probing);
 		stats_plugins(form, plugins, &out);
+		stats_greylist(form, greylist, &out);
 		printf("%-22s %12s  connection to the shared database, of the workers\n", "database", figures_db_words[f->db]);
 		break;
 	case STATS_JSON:
@@ -119,6 +154,7 @@ stats_print(enum stats_form form, const struct figures *f, const struct figures_
 		if (f->has_probe)
 			json_put_uint(&out, "probing", f->probing);
 		stats_plugins(form, plugins, &out);
+		stats_greylist(form, greylist, &out);
 		json_put_str(&out, "database", figures_db_words[f->db]);
 		json_close(&out, '}');
 		printf("%s\n", buf_str(&out));
@@ -132,6 +168,7 @@ stats_print(enum stats_form form, const struct figures *f, const struct figures_
 		if (f->has_probe)
 			stats_metric("probe", "probing", stats_probing, false, f->probing);
 		stats_plugins(form, plugins, &out);
+		stats_greylist(form, greylist, &out);
 		if (f->db != DB_STATE_NONE)
 			stats_metric("database", "up", "whether the workers are connected to the shared database", false,
 			    f->db == DB_STATE_UP);
@@ -150,6 +187,7 @@ vouch_stats(struct vouch *v)
 	};
 	enum stats_form form = STATS_TEXT;
 	struct figures_plugins plugins;
+	struct figures_greylist greylist;
 	struct figures f;
 	int	c, ret;
 
@@ -172,7 +210,8 @@ vouch_stats(struct vouch *v)
 	if ((ret = figures_read(v, &f)) != VOUCH_DONE)
 		return ret;
 	figures_plugins_read(v, &plugins);
-	stats_print(form, &f, &plugins);
+	figures_greylist_read(v, &greylist);
+	stats_print(form, &f, &plugins, &greylist);
 	figures_plugins_fini(&plugins);
 	return ret;
 }

@@ -6,7 +6,7 @@
 
 pg_make one
 for h in a b; do
-	vouch_pg $h one greylist_delay=3s greylist_exempt_networks=127.0.0.0/8 policy_prefork_limit=1
+	vouch_pg $h one greylist_delay=3s address_verify_sync_interval=30s greylist_exempt_networks=127.0.0.0/8 policy_prefork_limit=1
 	policy_service $h policy unix
 	vouch_start $h
 done
