@@ -16,6 +16,7 @@ const struct params *smtpd_params(void);	/* from init on; NULL in tests without 
 struct ev_loop *smtpd_loop(void);		/* from worker_init on, as those that follow */
 struct dns *smtpd_dns(void);			/* one resolver for all plugins, made when first asked for in worker_init: a bad
 					 * smtpd_dns_servers ends the process */
+char   *smtpd_plain_address(const struct vh_addr *);	/* user@host without quotes, as verify(8) and policy services have it; heap */
 struct tls_ctx *smtpd_client_tls(void);		/* for connections to next hops; NULL: OpenSSL is out of order (logged) */
 
 #define BUILTIN(name) extern const struct vh_plugin vh_builtin_##name;

@@ -143,15 +143,20 @@ greylisting_ask(struct vh_call *call, const char *state, const struct vh_addr *r
 	struct greylisting *g = vh_data(vh_inst(call));
 	const struct vh_txn *t = vh_txn(call);
 	const char *ip = vh_conn_ip(vh_conn(call));
+	char   *from = smtpd_plain_address(vh_sender(t)), *to = smtpd_plain_address(rcpt);
 	struct greylist_request q = {
-		.state = state, .client_address = strcmp(ip, "unknown") != 0 ? ip : NULL, .sender = vh_addr_text(vh_sender(t)),
-		.recipient = vh_addr_text(rcpt), .instance = vh_txn_id(t),
+		.state = state, .client_address = strcmp(ip, "unknown") != 0 ? ip : NULL, .sender = from, .recipient = to,
+		.instance = vh_txn_id(t),
 	};
 	struct greylisting_wait *w = mem_alloc(sizeof *w);
 	struct greylist_result res;
+	enum greylist_when when;
 
 	w->call = call;
-	if (greylist_decide(g->greylist, &q, &res, greylisting_done, w, &w->wait) == GREYLIST_LATER)
+	when = greylist_decide(g->greylist, &q, &res, greylisting_done, w, &w->wait);
+	mem_free(&from);
+	mem_free(&to);
+	if (when == GREYLIST_LATER)
 		return vh_suspend(call, greylisting_cancel, w);
 	mem_free(&w);
 	return greylisting_decided(call, &res);

@@ -301,7 +301,7 @@ verify_address_ask(struct vh_call *call, const struct vh_addr *a, verify_keep_fn
 		return vh_suspend(call, verify_asking_cancel, q);
 	}
 	q->asker.done = verify_asking_done;
-	addr = mem_printf("%s@%s", vh_addr_user(a), vh_addr_host(a));
+	addr = smtpd_plain_address(a);
 	now = address_ask_start(verify_core_ask(), &q->asker, addr, v->wait_ms, &verdict);
 	mem_free(&addr);
 	if (now)

@@ -1,5 +1,6 @@
 /* daemons/smtpd/world.c - what there is once in a process, and what built-in plugins may have of it */
 #include <util/dns_ares.h>
+#include <util/mem.h>
 #include <util/msg.h>
 
 #include "smtpd.h"
@@ -41,6 +42,14 @@ smtpd_dns(void)
 	if (world.dns == NULL && (world.dns = dns_new(smtpd.loop, &dns_ares, &conf, &why)) == NULL)
 		msg_fatal("parameter smtpd_dns_servers: %s: %s", conf.servers, why);
 	return world.dns;
+}
+
+char *
+smtpd_plain_address(const struct vh_addr *a)
+{
+	const char *host = vh_addr_host(a);
+
+	return mem_printf("%s%s%s", vh_addr_user(a), *host != 0 ? "@" : "", host);
 }
 
 struct tls_ctx *
