@@ -107,6 +107,17 @@ pidfile_lock_take(const char *path, struct pidfile_lock *l, struct buf *why)
 }
 
 int
+pidfile_lock_room(const struct pidfile_lock *l, struct buf *why)
+{
+	int	error = posix_fallocate(l->fd, 0, PIDFILE_WIDTH + 1);
+
+	if (error == 0)
+		return 0;
+	buf_addf(why, "no room for a pid: %s", strerror(error));
+	return -1;
+}
+
+int
 pidfile_lock_write(const struct pidfile_lock *l, struct buf *why)
 {
 	char	text[PIDFILE_WIDTH + 2];

@@ -27,6 +27,9 @@ struct pidfile_lock {
  * blocks    up to 200 ms while others merely test the lock
  */
 enum pidfile_lock_result pidfile_lock_take(const char *path, struct pidfile_lock *lock_r, struct buf *why);
+/* pidfile_lock_room - make sure that the pid will find room on disk, before anything is begun; the content that is there stays:
+ * 0, or -1 with why */
+int	pidfile_lock_room(const struct pidfile_lock *, struct buf *why);
 /* pidfile_lock_write - put our pid into a file taken before: 0, or -1 with why */
 int	pidfile_lock_write(const struct pidfile_lock *, struct buf *why);
 /* pidfile_lock_drop - release a lock; a file that taking it created is removed, unless our pid stands in it */

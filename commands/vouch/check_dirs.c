@@ -71,6 +71,8 @@ check_dir(struct check *c, const struct check_dir *d, const char *dir, uid_t uid
 		if ((st.st_mode & d->closed) != 0)
 			check_error(c, "%s: %s: mode %04o is open to others: chmod %04o", where, path,
 			    (unsigned) st.st_mode & 07777, (unsigned) (st.st_mode & 07777 & ~d->closed));
+		if (access(path, W_OK) < 0 && errno == EROFS)
+			check_error(c, "%s: %s: %s: mount it for writing, or correct the parameter", where, path, strerror(errno));
 	}
 	free(where);
 	free(path);

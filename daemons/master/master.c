@@ -212,6 +212,20 @@ master_unlock(struct master_locks *k)
 	pidfile_lock_drop(PIDFILE_LOCK_MASTER, &k->queue);
 }
 
+/* master_room - a master that cannot be named could not be stopped either: better none */
+static void
+master_room(struct master_locks *k, const struct plan *p)
+{
+	struct buf why = BUF_INIT(1000);
+	bool	queue = pidfile_lock_room(&k->queue, &why) == 0;
+
+	if (queue && pidfile_lock_room(&k->data, &why) == 0)
+		return;
+	master_unlock(k);
+	msg_fatal("%s; make room in %s %s", buf_str(&why), queue ? "data_directory" : "queue_directory",
+	    queue ? p->params->data_directory : p->params->queue_directory);
+}
+
 static void
 master_time_over(void *ctx)
 {
@@ -251,6 +265,7 @@ main(int argc, char **argv)
 		msg_fatal("%s: parameter queue_directory: %s: %s; make it (vouch init), or correct the parameter",
 		    main_cf_path(plan->cf), plan->params->queue_directory, strerror(errno));
 	master_lock(&locks, plan);
+	master_room(&locks, plan);
 
 	if (super_init(&s, ev_loop_new(), locks.queue.named, &why) < 0)
 		master_fatal_lines(&why);

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -115,6 +117,37 @@ test_drop(void **state)
 	assert_int_equal(access(path, F_OK), 0);
 }
 
+/* a full disk shows before anything is begun; what the file says stays */
+static void
+test_room(void **state)
+{
+	struct pidfile_lock a;
+	struct rlimit lim;
+	pid_t	pid;
+	int	status;
+
+	(void) state;
+	assert_int_equal(pidfile_lock_take(path, &a, &why), PIDFILE_FREE);
+	assert_int_equal(pidfile_lock_room(&a, &why), 0);
+	assert_int_equal(pidfile_lock_write(&a, &why), 0);
+	assert_int_equal(pidfile_lock_room(&a, &why), 0);
+	pidfile_lock_drop(path, &a);
+	assert_int_equal(pidfile_lock_take(path, &a, &why), PIDFILE_FREE);
+	assert_int_equal(a.named, getpid());
+	pidfile_lock_drop(path, &a);
+	spit(path, "");
+	if ((pid = fork()) == 0) {			/* no file may have any bytes here */
+		signal(SIGXFSZ, SIG_IGN);
+		getrlimit(RLIMIT_FSIZE, &lim);
+		lim.rlim_cur = 0;
+		setrlimit(RLIMIT_FSIZE, &lim);
+		_exit(pidfile_lock_take(path, &a, &why) == PIDFILE_FREE && pidfile_lock_room(&a, &why) == -1 &&
+		    strstr(buf_str(&why), "no room for a pid: File too large") != NULL ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 static void
 test_content(void **state)
 {
@@ -217,6 +250,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_life, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_drop, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_content, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_room, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tested_meanwhile, setup, teardown),
 	};
