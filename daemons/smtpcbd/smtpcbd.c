@@ -104,6 +104,7 @@ static void
 smtpcbd_draining(void)
 {
 	address_ask_end(smtpcbd_ask);
+	smtpcbd_stop_draining();
 }
 
 static void

@@ -64,6 +64,7 @@ void	smtpcbd_answer_put(struct buf *, const struct smtpcb_request *, const struc
 
 /* smtpcbd_stop.c */
 void	smtpcbd_stop_init(void);
-bool	smtpcbd_stop_busy(void);		/* still telling clients that we stop */
+void	smtpcbd_stop_draining(void);		/* the master has let go of us: reload, or the end */
+bool	smtpcbd_stop_busy(void);		/* still telling clients that we stop, or waiting to be told to */
 
 #endif
