@@ -301,8 +301,7 @@ db_house(struct db_store *ds)
 		db_tell(ds);
 	if (!ds->pull.busy && (ds->pull.since == 0 || ev_now_ms(ds->loop) - ds->pull.begun_ms >= ds->conf.sync_ms - DB_TICK_MS / 2))
 		db_pull_start(ds);
-	for (int i = 0; i < 8 && db_blank_work(ds); i++)
-		;
+	db_blank_later(ds);
 	if (!ds->pull.known)
 		return;			/* first what others have forgotten, then what we still owe */
 	db_sweep(ds);

@@ -76,6 +76,7 @@ struct db_store {
 		unsigned marks;
 	} pull;
 	TAILQ_HEAD(, db_blank) blanks;
+	struct ev_defer blank_defer;
 	bool	 wiping;		/* everything clean goes */
 	unsigned wipe_part;
 	struct {
@@ -124,7 +125,7 @@ void	db_write_later(struct db_store *);		/* likewise */
 /* db_pull.c */
 void	db_pull_start(struct db_store *);
 void	db_pull_stop(struct db_store *);		/* the connection was lost */
-bool	db_blank_work(struct db_store *);		/* one part; true when there is more */
+void	db_blank_later(struct db_store *);		/* look for what is void, in the turns that follow */
 void	db_blank_fini(struct db_store *);
 
 /* db_house.c */

@@ -41,14 +41,18 @@ db_wipe_keep_fn(void *ctx, const void *key, size_t key_len, const struct shmtab_
 	return v->pinned;
 }
 
-bool
-db_blank_work(struct db_store *ds)
+/* db_blank_turn - one part of the table in each turn of the loop, so that a client waits for one at most */
+static void
+db_blank_turn(void *ctx)
 {
+	struct db_store *ds = ctx;
 	struct db_blank *b = TAILQ_FIRST(&ds->blanks);
 	unsigned parts = db_parts(ds), part;
 	struct shmtab *table;
 	uint64_t kept = 0, gone = 0;
 
+	if (!ds->leader)
+		return;
 	if (ds->wiping) {
 		table = db_part(ds, ds->wipe_part, &part);
 		(void) shmtab_clean(table, part, db_wipe_keep_fn, ds, &kept, &gone);
@@ -62,7 +66,14 @@ db_blank_work(struct db_store *ds)
 			mem_free(&b);
 		}
 	}
-	return ds->wiping || !TAILQ_EMPTY(&ds->blanks);
+	db_blank_later(ds);
+}
+
+void
+db_blank_later(struct db_store *ds)
+{
+	if (ds->wiping || !TAILQ_EMPTY(&ds->blanks))
+		ev_defer_set(ds->loop, &ds->blank_defer, db_blank_turn, ds);
 }
 
 void
@@ -70,6 +81,7 @@ db_blank_fini(struct db_store *ds)
 {
 	struct db_blank *b;
 
+	ev_defer_cancel(ds->loop, &ds->blank_defer);
 	while ((b = TAILQ_FIRST(&ds->blanks)) != NULL) {
 		TAILQ_REMOVE(&ds->blanks, b, link);
 		mem_free(&b);

@@ -157,8 +157,8 @@ hits_during() {
 }
 # hits_row KEY WHAT - how much slower than normal, over how much slower the instance without a database was meanwhile
 hits_row() {
-	hits_ratio=$(paste -d ' ' "$FIGURES/$1" "$FIGURES/normal" | awk '{ r = $1 / $3; m = $2 / $4; print (m > 1 ? r / m : r) }' |
-		bench_median | awk '{ printf "%.2f", $1 }')
+	hits_ratio=$(awk -v a="$(median "$1" 1)" -v calm="$(median "$1" 2)" -v a0="$(median normal 1)" -v calm0="$(median normal 2)" \
+	    'BEGIN { r = a / a0; m = calm / calm0; printf "%.2f", (m > 1 ? r / m : r) }')
 	printf '  %-50s %10.0f %16.0f   %s x normal (%s)\n' "$2" "$(median "$1" 1)" "$(median "$1" 2)" "$hits_ratio" "$(at_most "$hits_ratio" 2)"
 }
 vouch_make a address_verify_map="$(map one 6432)" verify_prefork_limit=2 service_throttle_time=1s

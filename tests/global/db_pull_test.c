@@ -138,7 +138,7 @@ a_host_that_was_away_for_a_day_begins_anew(void **state)
 	rig_open();
 	rig_pass(2000);
 	assert_false(rig_get("clean").there);
-	assert_true(rig_get("owed").there);
+	assert_true(rig_get("owed").there || rig_row_find("owed") != NULL);	/* written, it may go, too */
 }
 
 static void
