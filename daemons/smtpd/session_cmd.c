@@ -31,6 +31,17 @@ command_syntax(struct vh_conn *s, const char *what)
 	session_error(s, 501, "5.5.4", "Syntax: %s", what);
 }
 
+/* command_junk - one more that gets no mail any further; true: one too many, the connection ends */
+static bool
+command_junk(struct vh_conn *s)
+{
+	if (++s->junk <= smtpd.conf.junk_limit)
+		return false;
+	session_say(s, 421, "4.7.0", "%s Too many commands that send no mail", smtpd.conf.hostname);
+	session_end(s, "too many junk commands");
+	return true;
+}
+
 /* HELO, EHLO */
 
 static bool
@@ -246,8 +257,11 @@ command_mail(struct vh_conn *s, const struct smtp_command *c)
 		session_error(s, 530, "5.7.0", "Say STARTTLS first");
 		return;
 	}
-	if (s->txn != NULL)
+	if (s->txn != NULL) {				/* the one before was for nothing */
+		if (command_junk(s))
+			return;
 		session_reset(s);
+	}
 	if (!smtp_command_path(c, &path, &params)) {
 		command_syntax(s, "MAIL FROM:<address> [parameters]");
 		return;
@@ -329,6 +343,8 @@ command_rcpt_pre_done(struct vh_conn *s)
 		command_rcpt_ok(s, "Recipient ok");
 		return;
 	case 2:
+		if (s->txn->probe_rcpt && command_junk(s))
+			return;
 		s->txn->probe_rcpt = true;
 		addr_free(&s->pending);
 		session_enter(s, SESSION_RCPT);
@@ -517,11 +533,8 @@ session_command(struct vh_conn *s, const char *line, size_t n)
 		session_end(s, "unauthorized pipelining");
 		return;
 	}
-	if (row->junk && ++s->junk > smtpd.conf.junk_limit) {
-		session_say(s, 421, "4.7.0", "%s Too many commands that send no mail", smtpd.conf.hostname);
-		session_end(s, "too many junk commands");
+	if (row->junk && command_junk(s))
 		return;
-	}
 	if (!(row->states & AT(s->state))) {
 		session_error(s, 503, "5.5.1", s->txn == NULL ? "Say MAIL FROM first" : "Say RCPT TO first");
 		return;

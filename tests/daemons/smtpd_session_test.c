@@ -483,6 +483,19 @@ errors_and_junk(void **state)
 	assert_memory_equal(smtpd_rig_ask(&rig, &c, "NOOP"), "421 4.7.0", 9);
 	assert_null(c.conn);
 	end(&rig);
+	/* one MAIL after the other, and the same exempt recipient again and again */
+	for (unsigned kind = 0; kind < 2; kind++) {
+		begin(&rig, &c);
+		smtpd.conf.junk_limit = 5;
+		smtpd_rig_ask(&rig, &c, "MAIL FROM:<a@b.test>");
+		if (kind == 1)
+			smtpd_rig_ask(&rig, &c, "RCPT TO:<double-bounce@mx.test>");
+		for (n = 0; n < 5; n++)
+			assert_memory_equal(smtpd_rig_ask(&rig, &c, kind == 0 ? "MAIL FROM:<a@b.test>" : "RCPT TO:<double-bounce@mx.test>"), "250 2.1", 7);
+		assert_memory_equal(smtpd_rig_ask(&rig, &c, kind == 0 ? "MAIL FROM:<a@b.test>" : "RCPT TO:<double-bounce@mx.test>"), "421 4.7.0", 9);
+		assert_null(c.conn);
+		end(&rig);
+	}
 	/* a message that was accepted makes up for it */
 	begin(&rig, &c);
 	smtpd.conf.hard_errors = 5;
