@@ -5,6 +5,8 @@
 
 #include <util/mem.h>
 
+#define SENDER_VERP_MAX	320		/* RFC 5321 section 4.5.3.1: local part and domain */
+
 static bool
 sender_digit(int c)
 {
@@ -317,7 +319,8 @@ greylist_sender(const struct greylist_key_conf *c, const char *sender, const cha
 		end = inner_end;
 	}
 	end = local + sender_cut(local, (size_t) (end - local), c->sender_delimiter);
-	if (strchr(recipient, '@') != NULL)
+	/* VERP of a recipient longer than any address: work for two at the cost of one, and nobody's */
+	if (strchr(recipient, '@') != NULL && strlen(recipient) <= SENDER_VERP_MAX)
 		sender_lower(&rcpt, recipient, strlen(recipient));
 	sender_tokens(out, local, end, buf_str(&rcpt));
 	if (domain != NULL) {

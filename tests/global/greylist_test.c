@@ -15,6 +15,7 @@
 #include <global/greylist_store.h>
 #include <global/main_cf.h>
 #include <global/stats.h>
+#include <tests/lib/dns_stub.h>
 #include <util/mem.h>
 #include <util/msg.h>
 
@@ -57,7 +58,7 @@ world_up(void)
 }
 
 static void
-world_open(const char *text)
+world_open_in(struct ev_loop *loop, const char *text)
 {
 	struct buf why = BUF_INIT(10000);
 	char   *cf;
@@ -72,9 +73,15 @@ world_open(const char *text)
 		fail_msg("%s", buf_str(&why));
 	mem_free(&cf);
 	buf_fini(&why);
-	w.loop = ev_loop_new_fake(NOW);
+	w.loop = loop;
 	msg_catch(world_log, NULL);
 	world_up();
+}
+
+static void
+world_open(const char *text)
+{
+	world_open_in(ev_loop_new_fake(NOW), text);
 }
 
 static void
@@ -650,6 +657,94 @@ greylist_test_reload(void **state)
 	world_close();
 }
 
+/* DNS allow-lists: asked before something new is deferred, and not otherwise; with the real clock */
+
+static struct { unsigned n; char reason[32], rule[64]; } told;
+
+static void
+tell(void *ctx, const struct greylist_result *res)
+{
+	assert_ptr_equal(ctx, &told);
+	told.n++;
+	snprintf(told.reason, sizeof told.reason, "%s", greylist_reason_word(res->reason));
+	snprintf(told.rule, sizeof told.rule, "%s", res->rule);
+}
+
+static const char *
+ask_dns(const char *addr, const char *sender)
+{
+	struct greylist_request q = plain;
+	struct greylist_wait *wait;
+
+	q.client_address = addr;
+	q.sender = sender;
+	told.n = 0;
+	if (greylist_decide(w.g, &q, &w.res, tell, &told, &wait) == GREYLIST_NOW) {
+		assert_null(wait);
+		return greylist_reason_word(w.res.reason);
+	}
+	assert_non_null(wait);
+	assert_int_equal(told.n, 0);
+	assert_true(greylist_busy(w.g));
+	for (int i = 0; told.n == 0 && i < 1000; i++)
+		ev_turn(w.loop, 100);
+	assert_int_equal(told.n, 1);
+	assert_null(wait);
+	assert_false(greylist_busy(w.g));
+	return told.reason;
+}
+
+static void
+greylist_test_dns(void **state)
+{
+	static const char zone[] =
+	    "1.2.0.192.wl.test A 127.0.5.2\n"
+	    "2.2.0.192.wl.test A 127.0.5.9\n"
+	    "3.2.0.192.any.test A 127.0.0.99\n"
+	    "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.wl.test A 127.0.0.1\n"
+	    "4.2.0.192.wl.test TIMEOUT\n4.2.0.192.any.test SERVFAIL\n";
+	struct ev_loop *loop = ev_loop_new();
+	struct dns_stub *stub = dns_stub_new(loop, zone);
+	struct greylist_request q = plain;
+	struct greylist_wait *wait;
+	unsigned asked;
+	char   *cf = mem_printf("greylist_dnswl_sites = wl.test=127.0.[0..255].[1..3], any.test\nprobe_dns_servers = 127.0.0.1:%d\n"
+	    "greylist_dnswl_timeout = 300ms\n", dns_stub_listen(stub));
+
+	(void) state;
+	world_open_in(loop, cf);
+	expect("listed", ask_dns("192.0.2.1", "a@x.example"), "allow-dns");
+	assert_string_equal(told.rule, "wl.test");
+	assert_non_null(strstr(w.log, "greylist=pass reason=allow-dns "));
+	assert_non_null(strstr(w.log, " rule=wl.test"));
+	expect("listed, IPv6", ask_dns("2001:db8::1", "a@x.example"), "allow-dns");
+	expect("listed with another answer", ask_dns("192.0.2.2", "a@x.example"), "new");
+	asked = dns_stub_asked(stub, false);
+	expect("waiting: not asked", ask_dns("192.0.2.2", "a@x.example"), "early");
+	assert_int_equal(dns_stub_asked(stub, false), asked);
+	expect("without filter", ask_dns("192.0.2.3", "b@x.example"), "allow-dns");
+	assert_string_equal(told.rule, "any.test");
+	expect("no answer in time", ask_dns("192.0.2.4", "c@x.example"), "new");
+	/* the client leaves meanwhile: nobody is told, and the attempt counts */
+	q.client_address = "192.0.2.5";
+	q.sender = "d@x.example";
+	told.n = 0;
+	assert_int_equal(greylist_decide(w.g, &q, &w.res, tell, &told, &wait), GREYLIST_LATER);
+	greylist_cancel(&wait);
+	assert_null(wait);
+	for (int i = 0; greylist_busy(w.g) && i < 1000; i++)
+		ev_turn(w.loop, 100);
+	assert_int_equal(told.n, 0);
+	expect("of a client that left", ask_dns("192.0.2.5", "d@x.example"), "early");
+	/* closed while one waits */
+	q.sender = "e@x.example";
+	assert_int_equal(greylist_decide(w.g, &q, &w.res, tell, &told, NULL), GREYLIST_LATER);
+	dns_stub_free(&stub);
+	world_close();
+	assert_int_equal(told.n, 0);
+	mem_free(&cf);
+}
+
 /* bad configuration: one line each, and nothing is opened */
 static void
 greylist_test_bad(void **state)
@@ -684,6 +779,7 @@ main(void)
 		cmocka_unit_test(greylist_test_lists),
 		cmocka_unit_test(greylist_test_clock),
 		cmocka_unit_test(greylist_test_reload),
+		cmocka_unit_test(greylist_test_dns),
 		cmocka_unit_test(greylist_test_bad),
 	};
 
