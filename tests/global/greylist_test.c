@@ -629,6 +629,78 @@ greylist_test_clock(void **state)
 	world_close();
 }
 
+static uint64_t
+pending(void)
+{
+	struct shmtab_stat st;
+	struct shmtab *tab;
+	const char *why;
+	int	fd = open(w.dir, O_RDONLY | O_DIRECTORY);
+
+	assert_int_equal(shmtab_open_read(&tab, fd, GREYLIST_PENDING_FILE, &why), 0);
+	shmtab_stat(tab, &st);
+	shmtab_close(&tab);
+	close(fd);
+	return st.entries;
+}
+
+/* expired records go by themselves, and those that were never retried are counted */
+static void
+greylist_test_removal(void **state)
+{
+	uint64_t before = stats_local[STAT_greylist_never_retried];
+	char	sender[40];
+
+	(void) state;
+	world_open("greylist_pending_limit = 0\n");
+	ev_fake_advance(w.loop, 3700 * 1000);		/* a machine that has just been started removes nothing */
+	w.at_s = 3700;
+	for (int i = 0; i < 200; i++) {
+		snprintf(sender, sizeof sender, "a@s%c%c.example", 'a' + i % 26, 'a' + i / 26);
+		expect("first", ask(sender, "b@example.com"), "new");
+	}
+	world_at(4000);
+	expect("retry", ask("a@saa.example", "b@example.com"), "retry");
+	assert_int_equal(pending(), 199);
+	world_at(3700 + 2 * DAY);
+	ev_fake_advance(w.loop, 0);
+	world_at(w.at_s + 1 + 600);
+	assert_int_equal(pending(), 0);
+	assert_int_equal(stats_local[STAT_greylist_never_retried] - before, 199);
+	expect("known ones stay", ask("a@saa.example", "c@example.com"), "known-sender");
+	world_close();
+}
+
+/* the clock leaps forward, and back: nothing is removed meanwhile */
+static void
+greylist_test_leap(void **state)
+{
+	struct ev_loop *loops[3];
+
+	(void) state;
+	world_open("");
+	expect("first", ask("a@x.example", "b@example.com"), "new");
+	expect("another", ask("q@y.example", "b@example.com"), "new");
+	world_at(300);
+	expect("retry", ask("a@x.example", "b@example.com"), "retry");
+	greylist_close(&w.g);
+	loops[0] = w.loop;
+	loops[1] = w.loop = ev_loop_new_fake(NOW + 40 * DAY);
+	world_up();
+	ev_fake_advance(w.loop, 3000 * 1000);		/* long enough for the tables to be gone through more than once */
+	assert_int_equal(pending(), 1);
+	greylist_close(&w.g);
+	loops[2] = w.loop = ev_loop_new_fake(NOW + 400);
+	world_up();
+	ev_fake_advance(w.loop, 1000);
+	expect("still known", ask("a@x.example", "c@example.com"), "known-sender");
+	expect("still waiting", ask("q@y.example", "b@example.com"), "retry");
+	ev_loop_free(&loops[0]);
+	ev_loop_free(&loops[1]);
+	(void) loops[2];
+	world_close();
+}
+
 /* another delay: what waits is judged by the new one */
 static void
 greylist_test_reload(void **state)
@@ -778,6 +850,8 @@ main(void)
 		cmocka_unit_test(greylist_test_full),
 		cmocka_unit_test(greylist_test_lists),
 		cmocka_unit_test(greylist_test_clock),
+		cmocka_unit_test(greylist_test_removal),
+		cmocka_unit_test(greylist_test_leap),
 		cmocka_unit_test(greylist_test_reload),
 		cmocka_unit_test(greylist_test_dns),
 		cmocka_unit_test(greylist_test_bad),

@@ -2,53 +2,14 @@
 # limit: 120
 . ./lib.sh
 . ./lib_pg.sh
+. ./lib_grey.sh
 
-# grey_start NAME HOST - a worker of HOST that takes commands; grey NAME COMMAND... - its answer, in $GREY
-grey_start() {
-	mkfifo "$T/$1.in" "$T/$1.out" || exit 1
-	"$TOOLS/greyask" "$T/$2/etc" <"$T/$1.in" >"$T/$1.out" 2>>"$T/$2/log/grey.log" \
-	    3>&- 4<&- 5>&- 6<&- 7>&- 8<&- &
-	eval "grey_pid_$1=$!"
-	at_exit "stop_pid $!"
-	case $1 in
-	a)	exec 3>"$T/a.in" 4<"$T/a.out" ;;
-	b)	exec 5>"$T/b.in" 6<"$T/b.out" ;;
-	aa)	exec 7>"$T/aa.in" 8<"$T/aa.out" ;;
-	esac
-}
-tell() {
-	case $1 in
-	a)	shift; echo "$*" >&3 ;;
-	b)	shift; echo "$*" >&5 ;;
-	aa)	shift; echo "$*" >&7 ;;
-	esac
-}
-grey_stop() {
-	eval "gone \$grey_pid_$1" || tell "$1" quit
-	case $1 in
-	a)	exec 3>&- 4<&- ;;
-	b)	exec 5>&- 6<&- ;;
-	aa)	exec 7>&- 8<&- ;;
-	esac
-	eval "wait_for 10 gone \$grey_pid_$1"
-	rm -f "$T/$1.in" "$T/$1.out"
-}
-hear() {
-	case $1 in
-	a)	read -r GREY <&4 ;;
-	b)	read -r GREY <&6 ;;
-	aa)	read -r GREY <&8 ;;
-	esac
-}
-grey() { tell "$@"; hear "$1"; }
 # expect NAME SENDER REASON [RECIPIENT] - one request, and its reason
 expect() {
 	grey "$1" "ask 192.0.2.25 unknown $2 ${4:-bob@example.com}"
 	[ "${GREY% *}" = "$3" ] || fail "$1: $2: got \"$GREY\", want $3"
 }
 reason() { grey "$1" "ask 192.0.2.25 unknown $2 bob@example.com"; [ "${GREY% *}" = "$3" ]; }
-is_db() { grey "$1" db; [ "$GREY" = "$2" ]; }
-is_clean() { grey "$1" count; [ "${GREY##*dirty=}" = 0 ]; }
 grey_rows() { [ "$(sql one "SELECT count(*) FROM vouch_greylist WHERE $1")" = "$2" ]; }
 # aged HOST SENDER - the triplet's delay is over; looked at in the database, so that asking does not change it
 aged() { [ $(($(date +%s) - $1)) -ge 2 ]; }
@@ -150,6 +111,18 @@ wait_for 20 is_db b up
 wait_for 20 is_db a up
 wait_for 20 is_clean b
 wait_for 10 grep -q 'greylisting: the database is back, [0-9]* requests' "$T/b/log/grey.log"
+
+# the database freezes: what is known is decided as always, what is not passes within the time limit
+pg_signal one STOP
+before=$(now_ms)
+expect a one@x.test known-sender
+expect a seven@y.test store-unavailable
+[ $(($(now_ms) - before)) -lt 3000 ] || fail "answered after $(($(now_ms) - before)) ms"
+note "a frozen database: both answers after $(($(now_ms) - before)) ms"
+pg_signal one CONT
+wait_for 20 is_db a up
+wait_for 20 is_db b up
+wait_for 20 is_clean a
 
 # vouch greylist: what it says, and what it changes on every host
 command() {

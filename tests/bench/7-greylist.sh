@@ -1,0 +1,61 @@
+# 7-greylist - decisions of greylisting without the protocol around them, and how long removing 100,000 expired records holds one up
+. ../integration/lib.sh
+. ../integration/lib_pg.sh
+. ../integration/lib_grey.sh
+. ./lib.sh
+
+N=${BENCH_GREYLIST_RECORDS:-100000}
+vouch_make m greylist_delay=1s greylist_retry_window=1m greylist_expire_time=1h greylist_pending_limit=0 greylist_map=
+pg_make one
+vouch_pg d one greylist_delay=1s greylist_retry_window=1m greylist_expire_time=1h greylist_pending_limit=0 \
+    address_verify_cache_cleanup_interval=1s
+
+# known WORKER - one sender has passed
+known() {
+	grey "$1" "ask 192.0.2.25 unknown known@known.test bob.builder@example.com"
+	passes() { grey "$1" "ask 192.0.2.25 unknown known@known.test bob.builder@example.com"; case $GREY in retry* | known*) ;; *) return 1 ;; esac }
+	wait_for 5 passes "$1"
+}
+figures() { printf '  %-50s %10s %8s %8s %10s\n' "$1" "$(is rate "$GREY")" "$(is us_p50 "$GREY")" "$(is us_p99 "$GREY")" "$(is us_max "$GREY")"; }
+
+grey_start a m
+known a
+printf '\n%-52s %10s %8s %8s %10s\n' "decisions of one worker, no socket, no log line" "per s" "p50 us" "p99 us" "max us"
+grey a "load known 200000"
+figures "known sender"
+grey a "load new $N"
+figures "new triplets, no database"
+
+# local: all of them expire at the same time, a minute later
+expired() { [ $(($(date +%s) - begun)) -gt 62 ]; }
+begun=$(date +%s)
+wait_for 90 expired
+worst=0
+cleared() {
+	grey a "load known 100000"
+	worst=$(printf '%s\n' "$worst" "$(is us_house_max "$GREY")" "$(is us_max "$GREY")" | sort -n | tail -n 1)
+	grey a count
+	[ "$(is pending "$GREY")" -lt 1000 ]
+}
+wait_for 300 cleared
+printf '  %-50s %10s %8s %8s %10s   %s\n' "while $N expired records are removed here" "" "" "" "$worst" "$(at_most "$worst" 10000)"
+grey_stop a
+
+# in the database
+sql one "INSERT INTO vouch_greylist (id, begun, seen, tries, passed, forgot, changed, origin, members, client, sender, recipient)
+    SELECT 'T' || rpad('x' || n, 22, 'x'), 1, 1, 1, 0, 0, n, 1, '', '192.0.2.0/24', 'sender@example.org', 'recipient@example.com'
+    FROM generate_series(1, $N) AS n"
+grey_start b d
+wait_for 20 is_db b up
+known b
+worst=0
+gone() { [ "$(sql one "SELECT count(*) FROM vouch_greylist WHERE id LIKE 'Tx%'")" = 0 ]; }
+removed() {
+	grey b "load known 100000"
+	worst=$(printf '%s\n' "$worst" "$(is us_house_max "$GREY")" "$(is us_max "$GREY")" | sort -n | tail -n 1)
+	gone
+}
+wait_for 120 removed
+printf '  %-50s %10s %8s %8s %10s   %s\n' "while $N expired rows are removed from the database" "" "" "" "$worst" "$(at_most "$worst" 10000)"
+grey b "load new 2000"
+figures "new triplets, one after the other, with the database"
