@@ -20,7 +20,7 @@ figures() { printf '  %-50s %10s %8s %8s %10s\n' "$1" "$(is rate "$GREY")" "$(is
 
 grey_start a m
 known a
-printf '\n%-52s %10s %8s %8s %10s\n' "decisions of one worker, no socket, no log line" "per s" "p50 us" "p99 us" "max us"
+printf '\n%-52s %10s %8s %8s %10s\n' "decisions of one worker, without the protocol" "per s" "p50 us" "p99 us" "max us"
 grey a "load known 200000"
 figures "known sender"
 grey a "load new $N"

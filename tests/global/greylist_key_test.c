@@ -45,6 +45,7 @@ greylist_key_test_pool(void **state)
 		{ "x203.0.113y.example.net", "203.0.113.7", "" },
 		{ "113-7.example.net", "203.0.113.7", "example.net" },
 		{ "203-113-7.example.net", "203.0.113.7", "example.net" },
+		{ "203-9-113.example.net", "203.0.113.7", "example.net" },
 		{ "7.113.0.203.bb.example.net", "203.0.113.7", "" },
 		{ "pcb007107.example.net", "203.0.113.7", "" },
 		{ "p077100cb.example.net", "203.0.113.7", "" },
