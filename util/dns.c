@@ -72,7 +72,8 @@ dns_entry_cmp(const struct dns_entry *a, const struct dns_entry *b)
 }
 RB_GENERATE_INTERNAL(dns_tree, dns_entry, node, dns_entry_cmp, static __attribute__((unused)))
 
-static const char *const dns_type_names[] = { [DNS_A] = "A", [DNS_AAAA] = "AAAA", [DNS_MX] = "MX" };
+static const char *const dns_type_names[] = { [DNS_A] = "A", [DNS_AAAA] = "AAAA", [DNS_MX] = "MX",
+	[DNS_PTR] = "PTR" };
 
 const char *
 dns_type_name(enum dns_type t)
@@ -102,7 +103,7 @@ dns_name_valid(const char *s)
 static void
 dns_answer_fini(struct dns_answer *a)
 {
-	if (a->type == DNS_MX)
+	if (a->type == DNS_MX || a->type == DNS_PTR)
 		for (size_t i = 0; i < a->n; i++)
 			mem_free(&a->rr[i].name);
 	mem_free(&a->rr);
@@ -160,7 +161,7 @@ dns_rr_take(struct dns_answer *a, ns_msg *m, const ns_rr *rr)
 {
 	char	name[NS_MAXDNAME];
 	struct dns_rr *to;
-	size_t	len = ns_rr_rdlen(*rr);
+	size_t	len = ns_rr_rdlen(*rr), at = a->type == DNS_MX ? 2 : 0;
 
 	if (a->n >= DNS_RR_MAX)
 		return true;
@@ -179,11 +180,12 @@ dns_rr_take(struct dns_answer *a, ns_msg *m, const ns_rr *rr)
 		memcpy(&to->aaaa, ns_rr_rdata(*rr), len);
 		break;
 	case DNS_MX:
-		if (len < 3 || dn_expand(ns_msg_base(*m), ns_msg_end(*m), ns_rr_rdata(*rr) + 2, name, sizeof name) < 0)
+	case DNS_PTR:
+		if (len <= at || dn_expand(ns_msg_base(*m), ns_msg_end(*m), ns_rr_rdata(*rr) + at, name, sizeof name) < 0)
 			return false;
 		for (char *p = name; *p != 0; p++)
 			*p = (char) tolower((unsigned char) *p);
-		to->pref = (uint16_t) ns_get16(ns_rr_rdata(*rr));
+		to->pref = at == 0 ? 0 : (uint16_t) ns_get16(ns_rr_rdata(*rr));
 		to->name = mem_strdup(strcmp(name, ".") == 0 ? "" : name);
 		break;
 	}
@@ -197,7 +199,7 @@ dns_rr_take(struct dns_answer *a, ns_msg *m, const ns_rr *rr)
 static bool
 dns_read(struct dns_answer *a, const char *qname, const unsigned char *msg, size_t len, char *target)
 {
-	static const int types[] = { [DNS_A] = ns_t_a, [DNS_AAAA] = ns_t_aaaa, [DNS_MX] = ns_t_mx };
+	static const int types[] = { [DNS_A] = ns_t_a, [DNS_AAAA] = ns_t_aaaa, [DNS_MX] = ns_t_mx, [DNS_PTR] = ns_t_ptr };
 	uint32_t ttl = DNS_TTL_MAX, soa = 0;
 	bool	is_soa, moved = false;
 	ns_msg	m;

@@ -17,7 +17,7 @@
 #define DNS_RR_MAX	100		/* records kept of an answer; a domain with more exchanges has a joke in it */
 #define DNS_CNAME_MAX	10
 
-enum dns_type { DNS_A, DNS_AAAA, DNS_MX };
+enum dns_type { DNS_A, DNS_AAAA, DNS_MX, DNS_PTR };
 const char *dns_type_name(enum dns_type);
 
 enum dns_result {
@@ -32,7 +32,7 @@ struct dns_rr {
 	union {
 		struct in_addr	a;
 		struct in6_addr aaaa;
-		char   *name;		/* MX: exchange in lower case without the last dot; "" is the root */
+		char   *name;		/* MX, PTR: in lower case without the last dot; "" is the root */
 	};
 };
 

@@ -118,7 +118,7 @@ dns_ares_done(void *ctx, int status, int timeouts, unsigned char *msg, int len)
 static void
 dns_ares_ask(void *carrier, const char *name, enum dns_type type, dns_carried_fn *done, void *ctx)
 {
-	static const int types[] = { [DNS_A] = ns_t_a, [DNS_AAAA] = ns_t_aaaa, [DNS_MX] = ns_t_mx };
+	static const int types[] = { [DNS_A] = ns_t_a, [DNS_AAAA] = ns_t_aaaa, [DNS_MX] = ns_t_mx, [DNS_PTR] = ns_t_ptr };
 	struct dns_ares *da = carrier;
 	struct dns_ares_ask *a = mem_alloc(sizeof *a);
 

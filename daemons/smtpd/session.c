@@ -98,7 +98,7 @@ session_penalty_end(void *ctx)
 {
 	struct vh_conn *s = ctx;
 
-	s->busy = s->run.active;
+	s->busy = s->run.active || s->naming != NULL;
 	session_go_on(s);
 }
 
@@ -172,6 +172,7 @@ session_whole(void *ctx)
 {
 	struct vh_conn *s = ctx;
 
+	peer_name_cancel(&s->naming);
 	hook_run_cancel(&s->run);
 	s->busy = false;
 	session_timeout(s, "4.4.2", "Session has taken too long");
@@ -427,6 +428,7 @@ smtpd_session_dismiss(struct vh_conn *s, bool late)
 {
 	if (s->state == SESSION_CLOSED || (!late && (s->busy || s->txn != NULL || s->state == SESSION_TLS)))
 		return;
+	peer_name_cancel(&s->naming);
 	hook_run_cancel(&s->run);
 	s->busy = false;
 	session_timeout(s, "4.3.2", "Service is being restarted");
@@ -477,6 +479,40 @@ session_greeted(struct vh_conn *s)
 	session_enter(s, SESSION_HELLO);
 }
 
+static void
+session_named(void *ctx, const char *name)
+{
+	struct vh_conn *s = ctx;
+
+	s->naming = NULL;
+	s->busy = false;
+	if (name != NULL)
+		s->host = mem_strdup(name);
+	session_ask(s, VH_HOOK_CONNECT, NULL, "", session_greeted);
+	session_go_on(s);
+}
+
+static bool
+session_loopback(const struct sockaddr_storage *ss)
+{
+	const struct sockaddr_in *v4 = (const void *) ss;
+	const struct sockaddr_in6 *v6 = (const void *) ss;
+
+	return ss->ss_family == AF_INET6 ? IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr) : ntohl(v4->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+}
+
+/* session_name - find out the client's name, then connect; of this host's own addresses the name server knows nothing */
+static void
+session_name(struct vh_conn *s)
+{
+	if (smtpd.conf.name_ms == 0 || s->peer.ss_family == AF_UNSPEC || session_loopback(&s->peer)) {
+		session_ask(s, VH_HOOK_CONNECT, NULL, "", session_greeted);
+		return;
+	}
+	s->busy = true;
+	s->naming = peer_name_ask(smtpd.loop, smtpd_dns(), (const struct sockaddr *) &s->peer, smtpd.conf.name_ms, session_named, s);
+}
+
 struct vh_conn *
 smtpd_session_open(const struct smtpd_wire *wire, void *wire_ctx, const struct smtpd_peer *peer, bool *hold_r)
 {
@@ -514,7 +550,7 @@ smtpd_session_open(const struct smtpd_wire *wire, void *wire_ctx, const struct s
 	} else if (a->effect == HOOK_CLOSE)
 		session_verdict(s);
 	else
-		session_ask(s, VH_HOOK_CONNECT, NULL, "", session_greeted);
+		session_name(s);
 	s->in_input = false;
 	session_flush(s);
 	session_go_on(s);
@@ -530,6 +566,7 @@ smtpd_session_closed(struct vh_conn **sp, const char *why)
 
 	if (s == NULL)
 		return;
+	peer_name_cancel(&s->naming);
 	hook_run_cancel(&s->run);
 	s->busy = true;					/* nothing goes out any more */
 	if (s->txn != NULL)

@@ -200,6 +200,8 @@ smtpd_start(struct ev_loop *loop)
 	struct buf reason = BUF_INIT(8192);
 
 	smtpd.loop = loop;
+	if (smtpd.conf.name_ms > 0)
+		smtpd_dns();			/* bad name servers show now */
 	if (plugins_start(smtpd.plugins, &reason) < 0)
 		msg_fatal("%s", buf_str(&reason));
 	buf_fini(&reason);

@@ -18,6 +18,7 @@
 #include "body.h"
 #include "builtin.h"
 #include "data_reader.h"
+#include "peer_name.h"
 #include "vouch_plugin.h"
 
 /* ---- notes.c ---- */
@@ -223,6 +224,7 @@ struct vh_conn {
 	char	ip[INET6_ADDRSTRLEN], local_ip[INET6_ADDRSTRLEN];
 	unsigned port, local_port;
 	char   *host;			/* reverse name; NULL: unknown */
+	struct peer_name *naming;	/* it is being found out */
 	char   *hello;
 	bool	esmtp, relay;
 	char	tls[16], cipher[64];	/* "" in clear */
@@ -267,7 +269,8 @@ struct smtpd_conf {
 	unsigned null_rcpt_limit, unknown_limit;
 	uint64_t message_limit, body_memory;
 	size_t	header_limit;
-	bool	helo_required, second_helo, bare_path, smtputf8, normalize, forbid_pipelining, qpsmtpd_codes, peer_name;
+	bool	helo_required, second_helo, bare_path, smtputf8, normalize, forbid_pipelining, qpsmtpd_codes;
+	int64_t	name_ms;			/* for finding out a client's name; 0: do not */
 	bool	tls, tls_required;
 	const char *settings_dir;
 	/* callouts of others: which recipients are our own probe sender's */
@@ -280,6 +283,7 @@ struct smtpd {
 	struct ev_loop *loop;
 	struct plugins *plugins;
 	int	spool_fd;		/* directory */
+	struct dns *dns;		/* see smtpd_dns; a test puts its own here */
 	TAILQ_HEAD(, vh_conn) conns;
 	unsigned conns_n;
 	uint64_t conns_seen;

@@ -25,6 +25,7 @@ smtpd_conf_make(struct smtpd_conf *c, const struct params *p)
 		.normalize = strcmp(p->smtpd_forbid_bare_newline, "normalize") == 0,
 		.forbid_pipelining = p->smtpd_forbid_unauth_pipelining,
 		.qpsmtpd_codes = strcmp(p->smtpd_reply_codes, "qpsmtpd") == 0,
+		.name_ms = p->smtpd_peername_lookup ? p->smtpd_peername_timeout : 0,
 		.tls = strcmp(p->smtpd_tls_security_level, "may") == 0 || strcmp(p->smtpd_tls_security_level, "encrypt") == 0,
 		.tls_required = strcmp(p->smtpd_tls_security_level, "encrypt") == 0,
 		.settings_dir = p->smtpd_settings_directory,

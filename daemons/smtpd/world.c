@@ -14,7 +14,6 @@
 struct smtpd smtpd = { .spool_fd = -1, .conns = TAILQ_HEAD_INITIALIZER(smtpd.conns) };
 
 static struct {
-	struct dns *dns;
 	struct tls_ctx *tls;
 	bool	tls_tried;
 } world;
@@ -39,9 +38,9 @@ smtpd_dns(void)
 		.cache_limit = WORLD_DNS_CACHE };
 	const char *why = "";
 
-	if (world.dns == NULL && (world.dns = dns_new(smtpd.loop, &dns_ares, &conf, &why)) == NULL)
+	if (smtpd.dns == NULL && (smtpd.dns = dns_new(smtpd.loop, &dns_ares, &conf, &why)) == NULL)
 		msg_fatal("parameter smtpd_dns_servers: %s: %s", conf.servers, why);
-	return world.dns;
+	return smtpd.dns;
 }
 
 char *

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <global/probe_sender.h>
+#include <tests/lib/dns_stub.h>
 #include <tests/lib/smtpd_rig.h>
 #include <util/mem.h>
 #include <util/msg.h>
@@ -718,6 +719,44 @@ utf8(void **state)
 	end(&rig);
 }
 
+/* the client's name is found out before the greeting; it may leave meanwhile, or the session may be ended */
+static void
+peer_names(void **state)
+{
+	struct dns_conf conf = { .servers = "", .try_ms = 1000000, .tries = 1, .open_limit = 10, .wait_limit = 10, .cache_limit = 10 };
+	struct smtpd_rig rig;
+	struct smtpd_rig_client c[5];
+	struct dns_stub *stub;
+	const char *why = "";
+
+	(void) state;
+	begin(&rig, &c[0]);
+	stub = dns_stub_new(rig.loop, "7.2.0.192.in-addr.arpa PTR c.test\nc.test A 192.0.2.7\n"
+	    "8.2.0.192.in-addr.arpa DELAY 60000\n8.2.0.192.in-addr.arpa PTR slow.test\nslow.test A 192.0.2.8\n");
+	smtpd.dns = dns_new(rig.loop, &dns_stub_carrier, &conf, &why);
+	smtpd.conf.name_ms = 5000;
+	smtpd_rig_open(&rig, &c[1], "192.0.2.7");
+	assert_string_equal(smtpd_rig_heard(&c[1]), "220 mx.test ESMTP\r\n");
+	assert_string_equal(vh_conn_host(c[1].conn), "c.test");
+	smtpd_rig_open(&rig, &c[2], "192.0.2.8");
+	smtpd_rig_say(&rig, &c[2], "RSET\r\n");		/* talks ahead: waits its turn */
+	assert_string_equal(smtpd_rig_heard(&c[2]), "");
+	smtpd_rig_advance(&rig, 5001);
+	assert_string_equal(smtpd_rig_heard(&c[2]), "220 mx.test ESMTP\r\n250 2.0.0 Ok\r\n");
+	assert_string_equal(vh_conn_host(c[2].conn), "unknown");
+	smtpd_rig_open(&rig, &c[3], "192.0.2.8");
+	smtpd_rig_hangup(&rig, &c[3]);
+	smtpd_rig_open(&rig, &c[4], "192.0.2.8");
+	smtpd_session_dismiss(c[4].conn, true);
+	smtpd_rig_turn(&rig);
+	assert_memory_equal(smtpd_rig_heard(&c[4]), "421 4.3.2", 9);
+	smtpd_rig_advance(&rig, 100000);
+	assert_string_equal(smtpd_rig_heard(&c[4]), "");
+	dns_free(&smtpd.dns);
+	dns_stub_free(&stub);
+	end(&rig);
+}
+
 /* what a waiting connection costs */
 static void
 memory(void **state)
@@ -767,6 +806,7 @@ main(void)
 		cmocka_unit_test(messages),
 		cmocka_unit_test(callouts),
 		cmocka_unit_test(utf8),
+		cmocka_unit_test(peer_names),
 		cmocka_unit_test(memory),
 	};
 

@@ -73,6 +73,7 @@ static int
 stub_type(const char *s)
 {
 	return strcmp(s, "A") == 0 ? ns_t_a : strcmp(s, "AAAA") == 0 ? ns_t_aaaa : strcmp(s, "MX") == 0 ? ns_t_mx :
+	    strcmp(s, "PTR") == 0 ? ns_t_ptr :
 	    strcmp(s, "CNAME") == 0 || strcmp(s, "CNAME+") == 0 ? ns_t_cname : 0;
 }
 
@@ -199,7 +200,7 @@ stub_answer(struct dns_stub *s, const unsigned char *q, size_t n, bool udp, stru
 			buf_reset(&data);
 			if (f->type == ns_t_mx)
 				stub_put16(&data, f->pref);
-			if (f->type == ns_t_mx || f->type == ns_t_cname)
+			if (f->type == ns_t_mx || f->type == ns_t_cname || f->type == ns_t_ptr)
 				stub_put_name(&data, f->value);
 			else if (inet_pton(f->type == ns_t_a ? AF_INET : AF_INET6, f->value, buf_room(&data, 16)) == 1)
 				buf_grew(&data, f->type == ns_t_a ? 4 : 16);
@@ -466,7 +467,7 @@ stub_carrier_ask(void *carrier, const char *name, enum dns_type type, dns_carrie
 	for (int i = 0; i < 6; i++)
 		stub_put16(&q, i == 2);
 	stub_put_name(&q, name);
-	stub_put16(&q, type == DNS_A ? ns_t_a : type == DNS_AAAA ? ns_t_aaaa : ns_t_mx);
+	stub_put16(&q, type == DNS_A ? ns_t_a : type == DNS_AAAA ? ns_t_aaaa : type == DNS_PTR ? ns_t_ptr : ns_t_mx);
 	stub_put16(&q, ns_c_in);
 	if ((r = stub_reply_new(s, (unsigned char *) q.data, q.len, false)) != NULL) {
 		r->done = done;

@@ -2,6 +2,7 @@
  * The zone is text, one line per fact, '#' comments:
  *	example.org MX 10 mx1.example.org	"MX 0 ." is a null MX
  *	mx1.example.org A 192.0.2.1		also AAAA
+ *	1.2.0.192.in-addr.arpa PTR mx1.example.org
  *	www.example.org CNAME mx1.example.org	only the CNAME is answered; CNAME+ answers the chain
  *	bad.example SERVFAIL			also REFUSED TIMEOUT NXDOMAIN NODATA GARBAGE HALF NOSOA; for all types
  *	big.example TRUNCATE			UDP answers are cut, TCP answers are whole

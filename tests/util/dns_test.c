@@ -37,6 +37,10 @@ static const char zone[] =
     "garbage.test GARBAGE\n"
     "cut.test MX 1 x.test\n"
     "cut.test HALF\n"
+    "1.2.0.192.in-addr.arpa PTR mx1.one.test\n"
+    "1.2.0.192.in-addr.arpa PTR Other.test\n"
+    "2.2.0.192.in-addr.arpa CNAME 2.part.2.0.192.in-addr.arpa\n"
+    "2.part.2.0.192.in-addr.arpa PTR mx2.one.test\n"
     "big.test MX 7 x.test\n"
     "big.test TRUNCATE\n";
 
@@ -58,6 +62,9 @@ dns_test_told(void *ctx, const struct dns_answer *a)
 		buf_addf(&t->text, " (%s)", a->why);
 	for (size_t i = 0; i < a->n; i++)
 		switch (a->type) {
+		case DNS_PTR:
+			buf_addf(&t->text, " %s", a->rr[i].name);
+			break;
 		case DNS_MX:
 			buf_addf(&t->text, " %u:%s", a->rr[i].pref, a->rr[i].name);
 			break;
@@ -90,6 +97,9 @@ static const struct {
 	{ "loop.test", DNS_A, "soft (CNAME chain too long);" },
 	{ "ring1.test", DNS_A, "soft (CNAME chain too long);" },
 	{ "nosoa.test", DNS_A, "nodata;" },
+	{ "1.2.0.192.in-addr.arpa", DNS_PTR, "found mx1.one.test other.test;" },
+	{ "2.2.0.192.in-addr.arpa", DNS_PTR, "found mx2.one.test;" },
+	{ "one.test", DNS_PTR, "nodata;" },
 };
 
 static void
