@@ -41,6 +41,7 @@ ms_leave(void)
 {
 	if (ms_process.ops->leaving != NULL)
 		ms_process.ops->leaving();
+	msg_flush();
 	_exit(0);
 }
 
@@ -426,5 +427,6 @@ multi_server_main(int argc, char **argv, const struct multi_server *ops)
 	ev_timer_set(ms_process.loop, &ms_process.look, MS_LOOK_MS, ms_look, NULL);
 	buf_fini(&why);
 	ev_run(ms_process.loop);
+	msg_flush();
 	_exit(0);
 }

@@ -338,6 +338,8 @@ ev_turn(struct ev_loop *l, int wait_ms)
 	if (l->batch_n < 0 && errno != EINTR)
 		msg_panic("epoll_wait: %s", strerror(errno));
 	ev_clock_read(l);
+	if (l->batch_n > 1)
+		msg_hold();		/* where only one client is served, its line is there before its answer */
 	for (l->batch_i = 0; l->batch_i < l->batch_n; l->batch_i++) {
 		struct epoll_event *e = &l->batch[l->batch_i];
 		struct ev_io *io = e->data.ptr;
@@ -356,6 +358,7 @@ ev_turn(struct ev_loop *l, int wait_ms)
 	l->batch_n = l->batch_i = 0;
 	ran += ev_timers_run(l);
 	ran += ev_defers_run(l);
+	msg_flush();
 	return ran;
 }
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 
 #define MSG_LINE_MAX	2000		/* bytes of text in one line, as Postfix */
 #define MSG_TAG_MAX	128
+#define MSG_HELD_MAX	16384		/* bytes of lines that are kept for one write */
 
 int	msg_verbose;
 int	msg_fatal_status = 1;
@@ -33,26 +35,97 @@ static struct msg_line_sink {		/* file and datagram lines have the same shape */
 static msg_catch_fn *msg_catcher;
 static void *msg_catcher_ctx;
 
-static void
-msg_line_write(const struct msg_line_sink *s, const char *word, const char *text, bool newline)
+static struct {
+	bool	hold;
+	size_t	len;
+	char	text[MSG_HELD_MAX];
+} msg_held;
+static char msg_pid[24];		/* "[pid]: "; "" when it is to be made */
+static bool msg_fork_ready;		/* forks are looked after */
+
+/* msg_stamp - "Mmm dd hh:mm:ss", made once a second */
+static const char *
+msg_stamp(void)
 {
-	char	line[MSG_LINE_MAX + 4 * MSG_TAG_MAX], stamp[32];
-	struct tm tm;
+	static char stamp[32];
+	static time_t made;
 	time_t	now = time(NULL);
-	int	n;
+	struct tm tm;
+
+	if (now != made) {
+		if (localtime_r(&now, &tm) == NULL || strftime(stamp, sizeof stamp, "%b %d %H:%M:%S", &tm) == 0)
+			stamp[0] = 0;
+		made = now;
+	}
+	return stamp;
+}
+
+static void
+msg_held_write(void)
+{
 	ssize_t done;
 
-	if (localtime_r(&now, &tm) == NULL || strftime(stamp, sizeof stamp, "%b %d %H:%M:%S", &tm) == 0)
-		stamp[0] = 0;
-	n = snprintf(line, sizeof line - 1, "%s %s %s[%ld]: %s%s", stamp, s->host, s->tag, (long) getpid(), word, text);
-	if (n < 0)
-		return;
-	if ((size_t) n > sizeof line - 2)
-		n = sizeof line - 2;
+	if (msg_held.len > 0) {
+		done = write(msg_file.fd, msg_held.text, msg_held.len);
+		(void) done;			/* nowhere to report it */
+		msg_held.len = 0;
+	}
+}
+
+static void
+msg_forked(void)
+{
+	msg_pid[0] = 0;
+}
+
+static bool
+msg_fork_look(void)
+{
+	if (!msg_fork_ready)
+		msg_fork_ready = pthread_atfork(msg_held_write, NULL, msg_forked) == 0;
+	return msg_fork_ready;
+}
+
+static void
+msg_line_write(const struct msg_line_sink *s, bool hold, const char *word, const char *text, size_t len, bool newline)
+{
+	char	line[MSG_LINE_MAX + 4 * MSG_TAG_MAX], *p = line, *end = line + sizeof line - 1;
+	const char *const head[] = { msg_stamp(), " ", s->host, " ", s->tag, msg_pid, word };
+	ssize_t done;
+
+	if (!msg_fork_look() || msg_pid[0] == 0)
+		snprintf(msg_pid, sizeof msg_pid, "[%ld]: ", (long) getpid());
+	for (size_t i = 0; i < sizeof head / sizeof *head; i++)
+		p = stpcpy(p, head[i]);		/* two tags, and some 60 bytes */
+	if (len > (size_t) (end - p))
+		len = (size_t) (end - p);
+	memcpy(p, text, len);
+	p += len;
 	if (newline)
-		line[n++] = '\n';
-	done = write(s->fd, line, (size_t) n);		/* one write: lines of several processes do not mix */
-	(void) done;					/* nowhere to report it */
+		*p++ = '\n';
+	len = (size_t) (p - line);
+	if (msg_held.len + len > sizeof msg_held.text || !hold)
+		msg_held_write();
+	if (hold) {
+		memcpy(msg_held.text + msg_held.len, line, len);
+		msg_held.len += len;
+		return;
+	}
+	done = write(s->fd, line, len);		/* one write: lines of several processes do not mix */
+	(void) done;
+}
+
+void
+msg_hold(void)
+{
+	msg_held.hold = msg_fork_look();
+}
+
+void
+msg_flush(void)
+{
+	msg_held_write();
+	msg_held.hold = false;
 }
 
 void
@@ -65,7 +138,9 @@ msg_vlog(int level, const char *word, const char *fmt, va_list ap)
 	n = vsnprintf(text, sizeof text, fmt, ap);
 	if (n < 0 || busy)
 		goto out;
-	n = (int) utf8_cut(text, strlen(text), MSG_LINE_MAX);
+	if ((size_t) n >= sizeof text)
+		n = sizeof text - 1;
+	n = (int) utf8_cut(text, (size_t) n, MSG_LINE_MAX);
 	text[n] = 0;
 	utf8_sanitise(text, (size_t) n, true);
 	busy = true;
@@ -80,9 +155,9 @@ msg_vlog(int level, const char *word, const char *fmt, va_list ap)
 		if (msg_syslog_tag[0] != 0)
 			syslog(level | msg_syslog_facility, "%s%s", word, text);
 		if (msg_file.fd >= 0)
-			msg_line_write(&msg_file, word, text, true);
+			msg_line_write(&msg_file, msg_held.hold && level == LOG_INFO, word, text, (size_t) n, true);
 		if (msg_dgram.fd >= 0)
-			msg_line_write(&msg_dgram, word, text, false);
+			msg_line_write(&msg_dgram, false, word, text, (size_t) n, false);
 	}
 	busy = false;
 out:
@@ -151,6 +226,7 @@ msg_to_syslog(const char *tag, int facility)
 static void
 msg_sink_set(struct msg_line_sink *s, int fd, const char *host, const char *tag)
 {
+	msg_held_write();
 	if (s->fd >= 0)
 		close(s->fd);
 	s->fd = fd;

@@ -42,6 +42,13 @@ void	msg_to_syslog(const char *tag, int facility);
 int	msg_to_file(const char *path, const char *host, const char *tag, unsigned mode);
 int	msg_to_dgram(const char *path, const char *host, const char *tag);
 
+/* msg_hold - keep the info lines for the file until msg_flush: one write for many. A loop does so while it serves several clients
+ *	     in one turn; whoever dies by a signal in the middle of that takes its lines along. Lines of other levels, a full
+ *	     buffer and a fork write what is kept; _exit does not.
+ */
+void	msg_hold(void);
+void	msg_flush(void);
+
 /* msg_catch - for tests: every line is handed to fn instead (level, "word text"); NULL ends it */
 typedef void msg_catch_fn(void *ctx, int level, const char *line);
 void	msg_catch(msg_catch_fn *, void *ctx);

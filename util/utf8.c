@@ -52,10 +52,16 @@ utf8_valid(const char *s, size_t n)
 void
 utf8_sanitise(char *s, size_t n, bool allow_utf8)
 {
+	const uint64_t ones = 0x0101010101010101;
+	uint64_t eight;
 	size_t	i = 0, len;
 
-	while (i < n && s[i] >= 0x20 && s[i] <= 0x7e)	/* as a rule this is all of it */
-		i++;
+	for (; n - i >= sizeof eight; i += sizeof eight) {	/* as a rule all of it is printable ASCII: eight bytes at a time */
+		memcpy(&eight, s + i, sizeof eight);
+		/* 80..ff, 00..1f (borrows), 7f (carries); once one byte is found, what its neighbours say does not matter */
+		if (((eight | (eight - ones * 0x20) | (eight + ones)) & ones * 0x80) != 0)
+			break;
+	}
 	for (; i < n; i += len) {
 		unsigned char c = (unsigned char) s[i];
 

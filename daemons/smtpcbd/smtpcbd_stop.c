@@ -38,6 +38,7 @@ static void __attribute__((noreturn))
 smtpcbd_stop_leave(void)
 {
 	stats_flush(shmtab_words(verify_store_table(smtpcbd_store)));
+	msg_flush();
 	_exit(0);
 }
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -30,6 +31,7 @@ static struct fix {
 	unsigned events;		/* of the last call */
 	int	order[100];
 	size_t	order_n;
+	int	log_fd;
 } fix;
 
 static int
@@ -117,6 +119,49 @@ test_io(void **state)
 	ev_io_cancel(fix.l, &fix.io[0]);		/* harmless */
 	fix_watch(0, EV_READ);				/* what came meanwhile is seen now */
 	assert_int_equal(ev_turn(fix.l, 0), 1);
+}
+
+static void
+fix_io_log(void *ctx, int fd, unsigned events)
+{
+	struct stat st;
+
+	fix_io(ctx, fd, events);
+	msg_info("served");
+	assert_int_equal(fstat(fix.log_fd, &st), 0);
+	fix_note(st.st_size > 0);
+}
+
+/* lines of a turn in which several are served go out together at its end; where it is one, at once */
+static void
+test_io_log(void **state)
+{
+	char	path[] = "/tmp/vouch-test.XXXXXX";
+	struct stat st;
+
+	(void) state;
+	fix.log_fd = mkstemp(path);
+	assert_true(fix.log_fd >= 0);
+	assert_int_equal(msg_to_file(path, "h", "t", 0600), 0);
+	msg_to_stderr(NULL);
+	for (int i = 0; i < 2; i++) {
+		ev_io_set(fix.l, &fix.io[i], fix.fd[i][0], EV_READ, fix_io_log, &fix.io[i]);
+		fix_poke(i);
+	}
+	assert_int_equal(ev_turn(fix.l, 0), 2);
+	assert_int_equal(fstat(fix.log_fd, &st), 0);
+	assert_true(st.st_size > 0);
+	assert_int_equal(ftruncate(fix.log_fd, 0), 0);
+	fix_poke(1);
+	assert_int_equal(ev_turn(fix.l, 0), 1);
+	assert_int_equal(fix.order_n, 3);
+	assert_int_equal(fix.order[0], 0);
+	assert_int_equal(fix.order[1], 0);
+	assert_int_equal(fix.order[2], 1);
+	msg_to_stderr("vouch");
+	msg_to_file(NULL, NULL, NULL, 0);
+	close(fix.log_fd);
+	unlink(path);
 }
 
 /* no events wanted is the same as cancelled */
@@ -715,6 +760,7 @@ main(void)
 #define T(name)	cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_io),
+		T(test_io_log),
 		T(test_io_none),
 		T(test_io_replaced),
 		T(test_io_hangup),

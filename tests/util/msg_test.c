@@ -209,6 +209,57 @@ test_file(void **state)
 	assert_null(strstr(fix_read(buf, sizeof buf), "five"));
 }
 
+/* what is held goes out in order, whole and once, whatever comes between */
+static void
+test_hold(void **state)
+{
+	static char buf[200000];
+	char	want[100];
+	pid_t	pid;
+	int	status;
+
+	(void) state;
+	msg_to_stderr(NULL);
+	assert_int_equal(msg_to_file(fix.path, "h", "t", 0600), 0);
+	msg_hold();
+	msg_info("one");
+	msg_info("two");
+	assert_string_equal(fix_read(buf, sizeof buf), "");
+	msg_warn("three");
+	fix_match(fix_read(buf, sizeof buf), "^[^\n]*: one\n[^\n]*: two\n[^\n]*: warning: three\n$");
+	msg_info("four");
+	assert_null(strstr(fix_read(buf, sizeof buf), "four"));
+	if ((pid = fork()) == 0) {
+		msg_info("five");
+		msg_flush();
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	snprintf(want, sizeof want, "three\n[^\n]*t\\[%ld\\]: four\n[^\n]*t\\[%ld\\]: five\n$", (long) getpid(), (long) pid);
+	fix_match(fix_read(buf, sizeof buf), want);
+	for (int i = 0; i < 1000; i++)
+		msg_info("%d of many", i);
+	assert_non_null(strstr(fix_read(buf, sizeof buf), ": 500 of many\n"));
+	assert_null(strstr(buf, ": 999 of many\n"));
+	msg_flush();
+	fix_read(buf, sizeof buf);
+	for (int i = 0; i < 1000; i++) {
+		char   *at;
+
+		snprintf(want, sizeof want, ": %d of many\n", i);
+		if ((at = strstr(buf, want)) == NULL || strstr(at + 1, want) != NULL)
+			fail_msg("line %d is not there once", i);
+	}
+	msg_info("six");
+	fix_match(fix_read(buf, sizeof buf), ": six\n$");
+	assert_null(strstr(strstr(buf, ": four\n") + 1, ": four\n"));
+	msg_hold();
+	msg_info("seven");
+	msg_to_file(NULL, NULL, NULL, 0);
+	fix_match(fix_read(buf, sizeof buf), ": six\n[^\n]*: seven\n$");
+	msg_flush();
+}
+
 static void
 test_dgram(void **state)
 {
@@ -344,6 +395,7 @@ main(void)
 		T(test_cut),
 		T(test_errno),
 		T(test_file),
+		T(test_hold),
 		T(test_dgram),
 		T(test_stderr),
 		T(test_ends),

@@ -58,6 +58,26 @@ test_sanitise(void **state)
 		}
 }
 
+/* every byte at every place of a text that is otherwise fine */
+static void
+test_sanitise_places(void **state)
+{
+	static const char text[] = "a text of some 30 bytes, plain";
+	char	got[sizeof text], want[sizeof text];
+
+	(void) state;
+	for (unsigned c = 1; c < 256; c++)
+		for (size_t i = 0; i < sizeof text - 1; i++) {
+			strcpy(got, text);
+			strcpy(want, text);
+			got[i] = (char) c;
+			want[i] = c >= 0x20 && c <= 0x7e ? (char) c : '?';
+			utf8_sanitise(got, sizeof text - 1, false);
+			if (strcmp(got, want) != 0)
+				fail_msg("byte %02x at %zu: \"%s\"", c, i, got);
+		}
+}
+
 /* the sequence of every code point, and every boundary around them: RFC 3629 section 4 */
 static void
 test_code_points(void **state)
@@ -141,6 +161,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sanitise),
+		cmocka_unit_test(test_sanitise_places),
 		cmocka_unit_test(test_code_points),
 		cmocka_unit_test(test_over_long),
 		cmocka_unit_test(test_cut),
