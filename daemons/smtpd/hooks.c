@@ -83,27 +83,51 @@ hook_fault(struct hook_run *r, const char *what)
 	return rc;
 }
 
-/* hook_after - those that wanted to see the result of the others, last one first */
-static enum vh_rc
-hook_after(struct hook_run *r, enum vh_rc rc)
+/* hook_suspended - the plugin that was just asked waits for something: its time limit runs */
+static bool
+hook_suspended(struct hook_run *r, enum vh_rc rc)
 {
-	while (r->afters > 0) {
-		struct vh_inst *inst = r->after[--r->afters].inst;
-		enum vh_rc now;
+	if (rc != VH_YIELD || !r->call.suspended || !hook_table[r->call.hook].may_suspend)
+		return false;
+	if (!r->call.resumed)
+		ev_timer_set(smtpd.loop, &r->limit, r->call.inst->time_limit_ms, hook_limit, r);
+	return true;
+}
 
-		r->call.inst = inst;
-		now = r->after[r->afters].fn(&r->call, rc, r->after[r->afters].ctx);
+/* hook_after_result - what one of those that wanted to see the result has made of it */
+static void
+hook_after_result(struct hook_run *r, enum vh_rc rc)
+{
+	if (rc != r->rc)
+		r->by = r->call.inst;
+	r->rc = rc;
+	hook_remember(r, rc);
+}
+
+/* hook_after - those that wanted to see the result of the others, last one first; false: one has suspended */
+static bool
+hook_after(struct hook_run *r)
+{
+	enum vh_rc now;
+
+	while (r->afters > 0) {
+		r->call.inst = r->after[--r->afters].inst;
+		r->call.suspended = r->call.resumed = false;
+		now = r->after[r->afters].fn(&r->call, r->rc, r->after[r->afters].ctx);
+		if (hook_suspended(r, now)) {
+			r->in_after = true;
+			return false;
+		}
 		if ((unsigned) now >= VH_YIELD) {
+			ev_defer_cancel(smtpd.loop, &r->go_on);
 			if (r->call.cancel != NULL)
 				r->call.cancel(r->call.cancel_ctx);
 			now = hook_fault(r, "illegal return code after vh_next");
 		}
-		if (now != rc)
-			r->by = inst;
-		rc = now;
-		hook_remember(r, rc);
+		hook_after_result(r, now);
 	}
-	return rc;
+	r->active = false;
+	return true;
 }
 
 /* hook_result - one plugin has decided; true: so has the chain */
@@ -131,11 +155,8 @@ hook_one(struct hook_run *r, const struct hook_step *step)
 	hook_call_reset(&r->call);
 	r->call.inst = step->inst;
 	rc = step->fn(&r->call);
-	if (rc == VH_YIELD && r->call.suspended && hook_table[r->call.hook].may_suspend) {
-		if (!r->call.resumed)
-			ev_timer_set(smtpd.loop, &r->limit, step->inst->time_limit_ms, hook_limit, r);
+	if (hook_suspended(r, rc))
 		return -1;
-	}
 	if (rc == VH_NEXT && r->call.next != NULL && r->afters < HOOK_AFTER_MAX) {
 		r->after[r->afters].inst = step->inst;
 		r->after[r->afters].fn = r->call.next;
@@ -165,9 +186,7 @@ hook_loop(struct hook_run *r)
 		if (one > 0)
 			break;
 	}
-	r->rc = hook_after(r, r->rc);
-	r->active = false;
-	return true;
+	return hook_after(r);
 }
 
 bool
@@ -177,6 +196,7 @@ hook_run(struct hook_run *r, enum vh_hook hook, struct vh_addr *addr, const char
 	r->call.addr = addr;
 	r->call.arg = arg;
 	r->pos = r->afters = 0;
+	r->in_after = false;
 	r->rc = VH_DECLINED;
 	r->by = NULL;
 	r->done = done;
@@ -197,12 +217,16 @@ hook_resumed(struct hook_run *r, enum vh_rc rc)
 	r->call.input = NULL;
 	if ((unsigned) rc >= VH_YIELD)
 		rc = hook_fault(r, "illegal return code");
-	r->pos++;
-	if (hook_result(r, rc)) {
-		r->rc = hook_after(r, r->rc);
-		r->active = false;
-	} else if (!hook_loop(r))
-		return;
+	if (r->in_after) {
+		r->in_after = false;
+		hook_after_result(r, rc);
+		if (!hook_after(r))
+			return;
+	} else {
+		r->pos++;
+		if (hook_result(r, rc) ? !hook_after(r) : !hook_loop(r))
+			return;
+	}
 	r->done(r->call.conn);
 }
 
@@ -234,7 +258,7 @@ hook_run_cancel(struct hook_run *r)
 
 	if (!r->active)
 		return;
-	r->active = false;
+	r->active = r->in_after = false;
 	ev_timer_cancel(smtpd.loop, &r->limit);
 	ev_defer_cancel(smtpd.loop, &r->go_on);
 	r->call.cancel = NULL;

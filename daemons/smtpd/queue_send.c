@@ -136,7 +136,7 @@ queue_send_cancel(void *ctx)
 	queue_send_stop(t);
 }
 
-/* queue_send_rcpt_answer - live: a yes leaves the decision to the plugins that follow */
+/* queue_send_rcpt_answer - live: the other plugins have said yes before it was asked */
 static void
 queue_send_rcpt_answer(void *ctx, size_t i, const struct hop_answer *a)
 {
@@ -147,7 +147,7 @@ queue_send_rcpt_answer(void *ctx, size_t i, const struct hop_answer *a)
 	if (call == NULL)
 		return;
 	t->call = NULL;
-	vh_resume(call, a->verdict == HOP_OK ? VH_DECLINED : queue_answer(call, a));
+	vh_resume(call, a->verdict == HOP_OK ? VH_OK : queue_answer(call, a));
 }
 
 static void
@@ -221,20 +221,17 @@ queue_send_refuse(struct vh_call *call)
 	return vh_reply(call, VH_DENY, "5.1.3", "This address cannot be passed on");
 }
 
+/* queue_send_rcpt_live - the plugins that follow have decided: the next hop is asked about those that they want */
 static enum vh_rc
-queue_send_rcpt(struct vh_call *call)
+queue_send_rcpt_live(struct vh_call *call, enum vh_rc rc, void *ctx)
 {
-	struct queue_send *q = vh_data(vh_inst(call));
-	struct vh_txn *txn = vh_txn(call);
-	const char *size = vh_mail_param(txn, "SIZE");
 	struct queue_txn *t;
+	const char *size;
 
-	if (q->args.maxrcpt > 0 && vh_rcpts(txn) >= q->args.maxrcpt) {
-		vh_reply_code(call, 452);
-		return vh_reply(call, VH_DENYSOFT, "4.5.3", "Too many recipients for one message here, send it to this one separately");
-	}
-	if (!q->args.early)
-		return VH_DECLINED;
+	(void) ctx;
+	if (rc != VH_OK)
+		return rc;
+	size = vh_mail_param(vh_txn(call), "SIZE");
 	t = queue_send_txn(call);
 	if (t->send == NULL)
 		queue_send_open(t, call, size != NULL ? strtoull(size, NULL, 10) : 0);
@@ -242,6 +239,18 @@ queue_send_rcpt(struct vh_call *call)
 		return queue_send_refuse(call);
 	t->call = call;
 	return vh_suspend(call, queue_send_cancel, t);
+}
+
+static enum vh_rc
+queue_send_rcpt(struct vh_call *call)
+{
+	struct queue_send *q = vh_data(vh_inst(call));
+
+	if (q->args.maxrcpt > 0 && vh_rcpts(vh_txn(call)) >= q->args.maxrcpt) {
+		vh_reply_code(call, 452);
+		return vh_reply(call, VH_DENYSOFT, "4.5.3", "Too many recipients for one message here, send it to this one separately");
+	}
+	return q->args.early ? vh_next(call, queue_send_rcpt_live, NULL) : VH_DECLINED;
 }
 
 /* queue_send_same - the recipients that the next hop has said yes to are those of the message */
@@ -273,7 +282,7 @@ queue_send_queue(struct vh_call *call)
 	uint64_t size = vh_message_size(txn, VH_MESSAGE);
 
 	if (t->send != NULL && !queue_send_same(t, txn))
-		queue_send_stop(t);		/* somebody has refused a recipient after us: begin again, without it */
+		queue_send_stop(t);		/* somebody has changed our answer: begin again with what it is now */
 	if (t->send == NULL) {
 		queue_send_open(t, call, size);
 		for (size_t i = 0; i < vh_rcpts(txn); i++)

@@ -134,6 +134,7 @@ struct hook_run {
 	bool	active;
 	struct { struct vh_inst *inst; vh_after_fn *fn; void *ctx; } after[HOOK_AFTER_MAX];
 	size_t	afters;
+	bool	in_after;		/* it is one of these that has suspended */
 	struct ev_timer limit;
 	struct ev_defer go_on;
 	void  (*done)(struct vh_conn *);

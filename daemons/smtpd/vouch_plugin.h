@@ -154,7 +154,8 @@ typedef void vh_cancel_fn(void *ctx);
 enum vh_rc vh_suspend(struct vh_call *, vh_cancel_fn *cancel, void *ctx);
 /* vh_resume - the final code; the session goes on from the event loop, not before this returns. The call is gone then */
 void	vh_resume(struct vh_call *, enum vh_rc);
-/* vh_next - "return vh_next(call, after, ctx);": ask the plugins that follow, then after() says what becomes of their result.
+/* vh_next - "return vh_next(call, after, ctx);": ask the plugins that follow, then after() says what becomes of their result;
+ * it may suspend, too.
  * When the connection ends first, after() is called with VH_YIELD: free what ctx has; the return value is ignored */
 typedef enum vh_rc vh_after_fn(struct vh_call *, enum vh_rc, void *ctx);
 enum vh_rc vh_next(struct vh_call *, vh_after_fn *after, void *ctx);

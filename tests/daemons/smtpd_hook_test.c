@@ -529,8 +529,18 @@ deny_and_ok_hooks(void **state)
 /* vh_next: the rest is asked, then the first one decides about their result */
 static struct {
 	enum vh_rc seen, then;
-	unsigned called;
+	unsigned called, cancelled;
+	bool	suspend;
+	struct vh_call *waiting;
 } around;
+
+static void
+around_cancel(void *ctx)
+{
+	assert_ptr_equal(ctx, &around);
+	around.waiting = NULL;
+	around.cancelled++;
+}
 
 static enum vh_rc
 around_after(struct vh_call *c, enum vh_rc rc, void *ctx)
@@ -538,6 +548,10 @@ around_after(struct vh_call *c, enum vh_rc rc, void *ctx)
 	assert_ptr_equal(ctx, &around);
 	around.seen = rc;
 	around.called++;
+	if (around.suspend && rc != VH_YIELD) {
+		around.waiting = c;
+		return vh_suspend(c, around_cancel, ctx);
+	}
 	return around.then == VH_RCS ? rc : vh_reply(c, around.then, NULL, "around");
 }
 
@@ -582,6 +596,47 @@ the_rest_of_the_chain(void **state)
 			vh_resume(script.waiting, VH_DENY);
 		smtpd_rig_turn(&rig);
 		assert_memory_equal(smtpd_rig_heard(&c), "550 5.7.1 ", 10);
+		smtpd_rig_end(&rig);
+	}
+	/* it waits, after a result that came at once or later; then another one's after is asked */
+	for (int later = 0; later < 2; later++) {
+		script_set(VH_HOOK_RCPT, VH_OK, NULL);
+		script.how = later ? HOW_LATER : HOW_NOW;
+		memset(&around, 0, sizeof around);
+		around.suspend = true;
+		smtpd_rig_begin(&rig, "around time_limit 5s\naround:1 on_error denysoft time_limit 5s\np\n", more_around);
+		smtpd_rig_open(&rig, &c, "192.0.2.7");
+		smtpd_rig_say(&rig, &c, "MAIL FROM:<a@b.test>\r\n");
+		smtpd_rig_heard(&c);
+		smtpd_rig_say(&rig, &c, "RCPT TO:<c@d.test>\r\n");
+		if (later)
+			vh_resume(script.waiting, VH_OK);
+		smtpd_rig_turn(&rig);
+		assert_string_equal(smtpd_rig_heard(&c), "");
+		assert_int_equal(around.seen, VH_OK);
+		vh_reply(around.waiting, VH_DENYSOFT, "4.2.2", "full");
+		vh_resume(around.waiting, VH_DENYSOFT);		/* around:1 */
+		smtpd_rig_turn(&rig);
+		assert_string_equal(smtpd_rig_heard(&c), "");
+		assert_int_equal(around.seen, VH_DENYSOFT);
+		assert_int_equal(around.called, 2);
+		vh_resume(around.waiting, VH_DENYSOFT);		/* around */
+		smtpd_rig_turn(&rig);
+		assert_string_equal(smtpd_rig_heard(&c), "450 4.2.2 full\r\n");
+		/* the time limit of the one that waits */
+		script.how = HOW_NOW;
+		smtpd_rig_say(&rig, &c, "RCPT TO:<c@d.test>\r\n");
+		smtpd_rig_advance(&rig, 5001);
+		assert_int_equal(around.cancelled, 1);
+		assert_int_equal(around.seen, VH_DENYSOFT);
+		vh_resume(around.waiting, VH_OK);
+		smtpd_rig_turn(&rig);
+		assert_memory_equal(smtpd_rig_heard(&c), "250 2.1.5 ", 10);
+		/* the connection ends while one waits: it is told, and so is the other one */
+		smtpd_rig_say(&rig, &c, "RCPT TO:<c@d.test>\r\n");
+		smtpd_rig_hangup(&rig, &c);
+		assert_int_equal(around.cancelled, 2);
+		assert_int_equal(around.seen, VH_YIELD);
 		smtpd_rig_end(&rig);
 	}
 	/* the connection ends before the rest is done */

@@ -28,11 +28,27 @@ yes_mark(struct vh_call *call)
 	return VH_DECLINED;
 }
 
+/* and one that overrules the others about "no" */
+static enum vh_rc
+overrule_after(struct vh_call *call, enum vh_rc rc, void *ctx)
+{
+	(void) ctx;
+	return rc == VH_OK && strcmp(vh_addr_user(vh_address(call)), "no") == 0 ? vh_reply(call, VH_DENY, "5.7.1", "no") : rc;
+}
+
+static enum vh_rc
+overrule_rcpt(struct vh_call *call)
+{
+	return vh_next(call, overrule_after, NULL);
+}
+
+static const struct vh_hook_fn overrule_hooks[] = { { VH_HOOK_RCPT, overrule_rcpt }, { VH_END, NULL } };
+static const struct vh_plugin overrule_plugin = { .abi = VH_ABI, .name = "overrule", .hooks = overrule_hooks };
 static const struct vh_hook_fn yes_hooks[] = { { VH_HOOK_RCPT, yes_rcpt }, { VH_END, NULL } };
 static const struct vh_hook_fn mark_hooks[] = { { VH_HOOK_DATA_POST, yes_mark }, { VH_END, NULL } };
 static const struct vh_plugin yes_plugin = { .abi = VH_ABI, .name = "yes", .hooks = yes_hooks };
 static const struct vh_plugin mark_plugin = { .abi = VH_ABI, .name = "mark", .hooks = mark_hooks };
-static const struct vh_plugin *const more[] = { &yes_plugin, &mark_plugin, NULL };
+static const struct vh_plugin *const more[] = { &yes_plugin, &mark_plugin, &overrule_plugin, NULL };
 
 #define HELLO	"EHLO c.test\n"
 #define MAIL	"MAIL FROM:<ann@a.test>\n"
@@ -74,8 +90,11 @@ static const struct queue_case {
 	{ "smtp, early", "queue/smtp NEXT early 1 reuse 1\nyes\n", HELLO MAIL BOB "RCPT TO:<two@b.test>\n" DATA,
 	  "hello\nC: MAIL FROM:<ann@a.test>\nS: 250 a\nC: RCPT TO:<bob@b.test>\nS: 250 b\nC: RCPT TO:<two@b.test>\nS: 550 5.1.1 no two\n" TAKES "S: 250 ok\nbye",
 	  "550 5.1.1 no two\n354 *\n250 2.6.0 ok" },
-	{ "smtp, early, and a plugin that says no after us", "queue/smtp NEXT early 1 reuse 1\nyes\n", HELLO MAIL "RCPT TO:<eve@b.test>\n" BOB DATA,
-	  "hello\nC: MAIL *\nS: 250 a\nC: RCPT TO:<eve@b.test>\nS: 250 b\nC: RCPT TO:<bob@b.test>\nS: 250 b\nbye\n"
+	{ "smtp, early, another plugin says no: the next hop is not asked", "queue/smtp NEXT early 1 reuse 1\nyes\n", HELLO MAIL "RCPT TO:<eve@b.test>\n" BOB DATA,
+	  "hello\nC: MAIL *\nS: 250 a\nC: RCPT TO:<bob@b.test>\nS: 250 b\n" TAKES "S: 250 ok\nbye", "250 2.6.0 ok" },
+	{ "smtp, early, a plugin before us changes the answer", "overrule\nqueue/smtp NEXT early 1 reuse 1\nyes\n",
+	  HELLO MAIL "RCPT TO:<no@b.test>\n" BOB DATA,
+	  "hello\nC: MAIL *\nS: 250 a\nC: RCPT TO:<no@b.test>\nS: 250 b\nC: RCPT TO:<bob@b.test>\nS: 250 b\nbye\n"
 	  "@\nhello\nC: MAIL *\nS: 250 a\nC: RCPT TO:<bob@b.test>\nS: 250 b\n" TAKES "S: 250 ok\nbye", "250 2.6.0 ok" },
 	{ "smtp, early, RSET", "queue/smtp NEXT early 1\nyes\n", HELLO MAIL BOB "RSET\n" MAIL BOB DATA,
 	  "hello\nC: MAIL *\nS: 250 a\nC: RCPT *\nS: 250 b\nC: RSET\nS: 250 r\nC: MAIL *\nS: 250 a\nC: RCPT *\nS: 250 b\n" TAKES "S: 250 ok\nbye",
