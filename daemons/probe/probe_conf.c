@@ -22,6 +22,7 @@
 #define MINUTE_MS	60000
 #define HOUR_MS		3600000
 #define DAY_MS		(24 * HOUR_MS)
+#define INFLIGHT_BYTES	256		/* of shared memory for an address: with its sender, and what the table needs */
 #define OTHER_FDS	200		/* submitters, name servers, files */
 
 static enum verify_status
@@ -304,6 +305,19 @@ probe_conf_session_limit(const struct params *p, struct buf *why)
 	return (unsigned) room;
 }
 
+/* probe_conf_inflight - what does not fit into the table is lost when the process is killed */
+static void
+probe_conf_inflight(const struct params *p, struct buf *why)
+{
+	uint64_t need = (uint64_t) p->address_verify_pending_request_limit * INFLIGHT_BYTES;
+
+	if (p->probe_inflight_size < need)
+		buf_addf(why, "%sparameter probe_inflight_size: %llu bytes do not hold %lld addresses "
+		    "(address_verify_pending_request_limit); use %lluM", why->len > 0 ? "\n" : "",
+		    (unsigned long long) p->probe_inflight_size, (long long) p->address_verify_pending_request_limit,
+		    (unsigned long long) (need >> 20) + 1);
+}
+
 bool
 probe_conf_make(struct probe_conf *pc, const struct params *p, struct buf *why)
 {
@@ -325,6 +339,7 @@ probe_conf_make(struct probe_conf *pc, const struct params *p, struct buf *why)
 	ok = probe_conf_route(pc, p, why);
 	ok &= probe_conf_sessions(pc, p, why);
 	c->never = probe_conf_domains(p->probe_never_destinations, "probe_never_destinations", true, why);
+	probe_conf_inflight(p, why);
 	c->own_pipelining = p->probe_own_pipelining;
 	c->inet_pipelining = p->probe_pipelining;
 	c->data_target = strcmp(p->smtp_address_verify_target, "data") == 0;

@@ -38,7 +38,7 @@ postfix_set "transport_maps=inline:{sink.test=smtp:[$LO]:2540}" in_flow_delay=0 
     address_verify_pending_request_limit=100000
 postfix_verify_ours n 4
 postfix_start
-vouch_make p address_verify_pending_request_limit=100000
+vouch_make p address_verify_pending_request_limit=100000 probe_inflight_size=32M
 vouch_probe p relayhost="[$LO]:2540" smtp_tls_security_level=none
 vouch_start p
 VPID=$(tr -d ' ' <"$T/p/queue/pid/master.pid")

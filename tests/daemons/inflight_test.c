@@ -173,6 +173,29 @@ inflight_test_no_room(void **state)
 	inflight_test_end(dir);
 }
 
+/* as many as main.cf(5) says for the size: 256 bytes each, for addresses longer than most */
+static void
+inflight_test_fits(void **state)
+{
+	const unsigned n = SIZE / 256;
+	char	dir[40], addr[80];
+
+	(void) state;
+	inflight_test_begin(dir);
+	inflight_test_open(n, 1800000000);
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(addr, sizeof addr, "some.longer.name%u@department.example.org", i);
+		inflight_put(addr, "double-bounce@mail.example.org");
+	}
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(addr, sizeof addr, "some.longer.name%u@department.example.org", i);
+		if (!inflight_give(addr))
+			fail_msg("%u of %u fit", i, n);
+	}
+	inflight_test_close();
+	inflight_test_end(dir);
+}
+
 /* a process that lives keeps what is its own; what it gives away is taken at once */
 static void
 inflight_test_given(void **state)
@@ -237,6 +260,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(inflight_test_dead),
 		cmocka_unit_test(inflight_test_no_room),
+		cmocka_unit_test(inflight_test_fits),
 		cmocka_unit_test(inflight_test_given),
 		cmocka_unit_test(inflight_test_old),
 		cmocka_unit_test(inflight_test_none),

@@ -126,6 +126,7 @@ probe_conf_test_bad(void **state)
 		{ "transport_maps = texthash:/nonexistent", "No such file", false },
 		{ "probe_reply_rules = /nonexistent", "parameter probe_reply_rules: /nonexistent: No such file", false },
 		{ "relay_domains = /nonexistent", "parameter relay_domains: /nonexistent: No such file", true },
+		{ "address_verify_pending_request_limit = 100000", "parameter probe_inflight_size: 8388608 bytes do not hold 100000 addresses", true },
 		{ "probe_never_destinations = x.test, hash:/y", "parameter probe_never_destinations: hash:/y", true },
 	};
 
