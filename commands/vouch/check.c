@@ -270,6 +270,8 @@ check_run(struct check *c, const char *config_dir)
 		check_dirs(c);
 		check_services(c);
 	}
+	if (c->errors == 0)			/* it would say the same again */
+		check_plugins(c);
 }
 
 void

@@ -22,6 +22,7 @@
 #include "plugin_stats.h"
 #include "smtpd.h"
 
+#define SMTPD_OPTIONS	100		/* -o with -t */
 #define SMTPD_HOUSE_MS	250		/* counters are handed over */
 
 static struct {
@@ -160,10 +161,29 @@ smtpd_closed(struct ms_client *c, void *ctx)
 
 /* the process */
 
-static struct plugins *
-smtpd_plugins(const struct params *p, struct buf *why)
+/* smtpd_prepare - everything that a bad configuration could spoil, as root if we are; 0, or -1 with why */
+static int
+smtpd_prepare(const struct params *p, struct buf *why)
 {
-	return plugins_load(p->smtpd_plugins, p->smtpd_plugin_directory, p->smtpd_settings_directory, why);
+	struct buf reason = BUF_INIT(4096);
+	int	ret = -1;
+
+	smtpd_conf_make(&smtpd.conf, p);
+	if ((smtpd.plugins = plugins_load(p->smtpd_plugins, p->smtpd_plugin_directory, p->smtpd_settings_directory, why)) == NULL)
+		goto out;
+	if ((smtpd.spool_fd = open(p->smtpd_spool_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) {
+		buf_addf(why, "smtpd_spool_directory %s: %s", p->smtpd_spool_directory, strerror(errno));
+		goto out;
+	}
+	if (smtpd.conf.tls && (front.tls = tls_server_ctx_new(p->smtpd_tls_cert_file, p->smtpd_tls_key_file, &reason)) == NULL) {
+		buf_addf(why, "smtpd_tls_security_level is %s, but smtpd_tls_cert_file or smtpd_tls_key_file cannot be used: %s",
+		    p->smtpd_tls_security_level, buf_str(&reason));
+		goto out;
+	}
+	ret = 0;
+out:
+	buf_fini(&reason);
+	return ret;
 }
 
 static void
@@ -172,16 +192,10 @@ smtpd_pre_jail(const struct params *p, const struct main_cf *cf)
 	struct buf why = BUF_INIT(16384);
 
 	(void) cf;
-	smtpd_conf_make(&smtpd.conf, p);
-	if ((smtpd.plugins = smtpd_plugins(p, &why)) == NULL)
+	if (smtpd_prepare(p, &why) < 0)
 		msg_fatal("%s", buf_str(&why));
-	if ((smtpd.spool_fd = open(p->smtpd_spool_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
-		msg_fatal("smtpd_spool_directory %s: %s", p->smtpd_spool_directory, strerror(errno));
 	if ((front.data_fd = open(p->data_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
 		msg_warn("data_directory %s: %s: nothing is counted", p->data_directory, strerror(errno));
-	if (smtpd.conf.tls && (front.tls = tls_server_ctx_new(p->smtpd_tls_cert_file, p->smtpd_tls_key_file, &why)) == NULL)
-		msg_fatal("smtpd_tls_security_level is %s, but smtpd_tls_cert_file or smtpd_tls_key_file cannot be used: %s",
-		    p->smtpd_tls_security_level, buf_str(&why));
 	buf_fini(&why);
 }
 
@@ -235,28 +249,46 @@ smtpd_warn(void *ctx, const char *text)
 }
 
 static int
-smtpd_test(const char *dir)
+smtpd_test(int argc, char **argv)
 {
+	const char *dir = getenv("MAIL_CONFIG");
+	const char *option[SMTPD_OPTIONS];
+	size_t	options = 0;
+	int	ch;
 	struct buf why = BUF_INIT(65536), out = BUF_INIT(65536);
 	struct main_cf *cf;
 	struct params *p;
-	struct plugins *set;
+	const struct plugins *set;
 
 	msg_to_stderr("smtpd");
+	while ((ch = getopt(argc - 1, argv, "c:o:")) != -1)
+		if (ch == 'c')
+			dir = optarg;
+		else if (ch == 'o' && options < NELEM(option))
+			option[options++] = optarg;
+		else
+			msg_fatal("use: smtpd [-c config_dir] [-o parameter=value] -t");
+	if (dir == NULL)
+		dir = "/etc/vouch";
 	if ((cf = main_cf_read(dir, smtpd_warn, NULL, &why)) == NULL)
 		msg_fatal("%s", buf_str(&why));
+	for (size_t i = 0; i < options; i++)
+		if (main_cf_set_arg(cf, option[i], &why) < 0)
+			msg_fatal("invalid \"-o %s\" option value: %s", option[i], buf_str(&why));
+	main_cf_set(cf, "process_name", "smtpd");
+	main_cf_set(cf, "service_name", "smtpd");
 	if ((p = params_load(cf, &why)) == NULL)
 		msg_fatal("%s", buf_str(&why));
-	smtpd_conf_make(&smtpd.conf, p);
-	if ((set = smtpd_plugins(p, &why)) == NULL)
+	if (smtpd_prepare(p, &why) < 0)
 		msg_fatal("%s", buf_str(&why));
+	set = smtpd.plugins;
 	plugins_show(set, &out);
 	fputs(buf_str(&out), stdout);
 	if (set->chain_n[VH_HOOK_RCPT] == 0)
 		msg_warn("%s: no plugin decides about recipients: all are refused for now", p->smtpd_plugins);
 	if (set->chain_n[VH_HOOK_QUEUE] == 0)
 		msg_warn("%s: no plugin takes messages: all are refused for now", p->smtpd_plugins);
-	plugins_free(&set);
+	plugins_free(&smtpd.plugins);
 	return fflush(stdout) == 0 ? 0 : 1;
 }
 
@@ -269,11 +301,8 @@ main(int argc, char **argv)
 		.early = smtpd_early, .secured = smtpd_secured, .dismiss = smtpd_dismiss,
 		.draining = smtpd_draining, .leaving = smtpd_leaving,
 	};
-	const char *dir = getenv("MAIL_CONFIG");
 
-	if (argc == 4 && strcmp(argv[1], "-c") == 0 && strcmp(argv[3], "-t") == 0)
-		return smtpd_test(argv[2]);
-	if (argc == 2 && strcmp(argv[1], "-t") == 0)
-		return smtpd_test(dir != NULL ? dir : "/etc/vouch");
+	if (argc > 1 && strcmp(argv[argc - 1], "-t") == 0)	/* a master gives it with a type */
+		return smtpd_test(argc, argv);
 	multi_server_main(argc, argv, &server);
 }

@@ -103,6 +103,14 @@ refused "*others can change this file*" rcpt_test
 chmod 755 "$T/plugins/rcpt_test.so"
 smtpd_plugins s "rcpt_test time_limit 4s" "queue_maildir $T/box"
 
+# vouch check and reload ask smtpd, too: with a file that is no good the old workers stay
+smtpd_plugins s nosuch
+"$BIN/vouch" -c "$T/s/etc" check >"$T/check.out" 2>&1 && fail "vouch check finds nothing"
+grep -q "master.cf: line [0-9]*: service $LO:2525: $T/s/etc/plugins, line 1: no plugin nosuch" "$T/check.out" || fail "$(cat "$T/check.out")"
+vouch_reload s >"$T/reload.log" 2>&1 && fail "reloaded with a bad plugins file"
+serves 2525 || fail "no service after a reload that was refused"
+smtpd_plugins s "rcpt_test time_limit 4s" "queue_maildir $T/box"
+
 # reload in the middle of a session: it comes to its end
 "$TOOLS/smtpsay" "$LO" 2526 'EHLO c.test' 'MAIL FROM:<a@b.test>' 'RCPT TO:<hang@d.test>' 'RCPT TO:<c@d.test>' DATA . >"$T/reload.out" 2>&1 &
 other=$!
