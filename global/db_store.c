@@ -248,7 +248,6 @@ static const struct db_trouble_row {
 } db_troubles[] = {
 	{ "0A000", DB_T_FEATURE, "" },
 	{ "26000", DB_T_AGAIN, "" },		/* a pooler: see pg_send_often */
-	{ "42P05", DB_T_AGAIN, "" },
 	{ "25006", DB_T_CONNECTION, ": it is read-only: name the other hosts as well, or wait for a new primary" },
 	{ "40",	   DB_T_AGAIN, "" },		/* serialization failure, deadlock */
 	{ "42501", DB_T_CONNECTION, ": see \"vouch db check\"" },

@@ -36,7 +36,7 @@ struct pg_req {
 	int64_t due_ms;
 	struct ev_timer timer;
 	PGresult *res;			/* so far */
-	bool	failed;
+	bool	failed, named;		/* named: a prepared statement */
 	char	sqlstate[6], why[PG_WHY_MAX];
 };
 
@@ -314,6 +314,7 @@ pg_send_now(struct pg *pg, const char *sql, const struct pg_args *args, int64_t 
 	}
 	r = mem_alloc(sizeof *r);
 	r->pg = pg;
+	r->named = named == 1;
 	r->done = done;
 	r->ctx = ctx;
 	r->due_ms = ev_now_ms(pg->loop) + timeout_ms;
@@ -340,6 +341,20 @@ pg_send_often(struct pg *pg, const char *sql, const struct pg_args *args, int64_
 }
 
 /* receiving */
+
+/* pg_often_refused - a prepared statement was: is it because of its being prepared? 0A000 is what PostgreSQL says when a column
+ * has changed its type meanwhile; if a feature is really lacking, the statement itself will be told so */
+static void
+pg_often_refused(struct pg *pg, struct pg_req *r)
+{
+	static const char unknown[] = "26000", known[] = "42P05", changed[] = "0A000";
+
+	if (!r->named || (strcmp(r->sqlstate, unknown) != 0 && strcmp(r->sqlstate, known) != 0 && strcmp(r->sqlstate, changed) != 0))
+		return;
+	snprintf(r->sqlstate, sizeof r->sqlstate, "%s", unknown);
+	pg->no_often = true;
+	pg->often_n = 0;
+}
 
 /* pg_take - one result from libpq belongs to the oldest request; false when it cannot be */
 static bool
@@ -369,10 +384,7 @@ pg_take(struct pg *pg, struct pg_req *r, PGresult *res)
 			/* a server that goes down says so before it closes the connection */
 			if (strncmp(r->sqlstate, "57P", 3) == 0)
 				snprintf(pg->lost, sizeof pg->lost, "%s", r->why);
-			if (strcmp(r->sqlstate, "26000") == 0 || strcmp(r->sqlstate, "42P05") == 0) {
-				pg->no_often = true;
-				pg->often_n = 0;
-			}
+			pg_often_refused(pg, r);
 		}
 		r->failed = true;
 		pg->lib->clear(res);

@@ -75,7 +75,7 @@ bool	pg_ready(const struct pg *);
 bool	pg_send(struct pg *, const char *sql, const struct pg_args *args, int64_t timeout_ms, pg_done_fn *done, void *ctx);
 /* pg_send_often - the same for a statement that goes often: the server parses it once on each connection. It is planned without
  * its values: for statements that leave no choice. Behind a pooler that gives each transaction another connection the statement
- * may be refused as unknown or known already (26000, 42P05): send it again, from then on it goes as with pg_send.
+ * may be refused because of that (26000): send it again, from then on it goes as with pg_send.
  * sql	     a constant, alive as long as pg */
 bool	pg_send_often(struct pg *, const char *sql, const struct pg_args *, int64_t timeout_ms, pg_done_fn *, void *ctx);
 /* pg_cancel - forget the callbacks of all requests with this ctx; they are executed all the same */

@@ -545,6 +545,23 @@ where_names_are_not_known_nothing_is_prepared_any_more(void **state)
 	assert_int_equal(fake_pg.prepares, 1);
 }
 
+static void
+a_plan_that_is_out_of_date_is_not_a_lacking_feature(void **state)
+{
+	static const char bad[] = "bad";
+
+	(void) state;
+	pg_test_open(1);
+	pg_test_pass(10);
+	pg_test_sql_error = "0A000";
+	assert_true(pg_test_often(bad));
+	pg_test_turns();
+	assert_string_equal(seen.sqlstate, "26000");	/* so it is sent again */
+	assert_true(pg_test_often(bad));
+	pg_test_turns();
+	assert_string_equal(seen.sqlstate, "0A000");	/* and this time it is true */
+}
+
 int
 main(void)
 {
@@ -570,6 +587,7 @@ main(void)
 		T(cancelled_callbacks_do_not_run),
 		T(what_goes_often_is_prepared_once_for_a_connection),
 		T(where_names_are_not_known_nothing_is_prepared_any_more),
+		T(a_plan_that_is_out_of_date_is_not_a_lacking_feature),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
