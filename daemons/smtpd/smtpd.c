@@ -288,8 +288,15 @@ smtpd_test(int argc, char **argv)
 		msg_warn("%s: no plugin decides about recipients: all are refused for now", p->smtpd_plugins);
 	if (set->chain_n[VH_HOOK_QUEUE] == 0)
 		msg_warn("%s: no plugin takes messages: all are refused for now", p->smtpd_plugins);
+	ch = fflush(stdout) == 0 ? 0 : 1;
 	plugins_free(&smtpd.plugins);
-	return fflush(stdout) == 0 ? 0 : 1;
+	tls_ctx_free(&front.tls);
+	sock_close(&smtpd.spool_fd);
+	params_free(&p);
+	main_cf_free(&cf);
+	buf_fini(&why);
+	buf_fini(&out);
+	return ch;
 }
 
 int
