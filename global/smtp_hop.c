@@ -30,6 +30,10 @@ TAILQ_HEAD(hop_sessions, hop_session);
 
 struct smtp_hop_call {
 	struct smtp_hop *hop;
+	TAILQ_ENTRY(smtp_hop_call) link;
+	bool	 waiting;		/* for its turn, in hop->waiting */
+	bool	 counted;		/* among hop->sessions, for the session that it is about to open */
+	bool	 fresh;
 	const struct smtp_hop_ops *ops;
 	void	*ctx;
 	struct ev_defer later;
@@ -47,11 +51,15 @@ struct smtp_hop {
 	struct dns *dns;
 	struct hop_sessions kept, leaving;
 	unsigned kept_n, leaving_n;
+	unsigned sessions;		/* in all: lent, in the lists, and being opened */
+	TAILQ_HEAD(, smtp_hop_call) waiting;
+	struct ev_defer turn;		/* somebody's turn, perhaps */
 	uint64_t opened, reused, failed;
 };
 
 static void smtp_hop_try(struct smtp_hop_call *);
 static void smtp_hop_start(struct smtp_hop_call *);
+static void smtp_hop_turn(void *);
 
 struct smtp_hop *
 smtp_hop_new(struct ev_loop *loop, const struct smtp_hop_conf *conf, struct dns *dns)
@@ -63,10 +71,20 @@ smtp_hop_new(struct ev_loop *loop, const struct smtp_hop_conf *conf, struct dns 
 	h->dns = dns;
 	TAILQ_INIT(&h->kept);
 	TAILQ_INIT(&h->leaving);
+	TAILQ_INIT(&h->waiting);
 	return h;
 }
 
 /* sessions in the lists */
+
+/* smtp_hop_gone - one session less */
+static void
+smtp_hop_gone(struct smtp_hop *h)
+{
+	h->sessions--;
+	if (!TAILQ_EMPTY(&h->waiting))
+		ev_defer_set(h->loop, &h->turn, smtp_hop_turn, h);
+}
 
 static void
 smtp_hop_drop(struct hop_session *s)
@@ -83,6 +101,7 @@ smtp_hop_drop(struct hop_session *s)
 	ev_timer_cancel(h->loop, &s->idle);
 	smtp_client_free(&s->pub.client);
 	mem_free(&s);
+	smtp_hop_gone(h);
 }
 
 void
@@ -96,6 +115,7 @@ smtp_hop_free(struct smtp_hop **hp)
 		smtp_hop_drop(s);
 	while ((s = TAILQ_FIRST(&(*hp)->leaving)) != NULL)
 		smtp_hop_drop(s);
+	ev_defer_cancel((*hp)->loop, &(*hp)->turn);
 	mem_free(hp);
 }
 
@@ -164,6 +184,8 @@ smtp_hop_keep(struct hop_session *s)
 	h->kept_n++;
 	s->kept = true;
 	ev_timer_set(h->loop, &s->idle, h->conf->idle_ms, smtp_hop_idle, s);
+	if (!TAILQ_EMPTY(&h->waiting))
+		ev_defer_set(h->loop, &h->turn, smtp_hop_turn, h);
 }
 
 static void
@@ -218,6 +240,10 @@ smtp_hop_give(struct smtp_hop *h, struct smtp_hop_session **sp, enum smtp_hop_ho
 static void
 smtp_hop_call_free(struct smtp_hop_call *c)
 {
+	if (c->waiting)
+		TAILQ_REMOVE(&c->hop->waiting, c, link);
+	if (c->counted)
+		smtp_hop_gone(c->hop);
 	ev_defer_cancel(c->hop->loop, &c->later);
 	hop_addrs_cancel(&c->find);
 	mx_list_free(&c->list);
@@ -292,6 +318,8 @@ smtp_hop_open_ended(void *ctx, enum smtp_client_end end, enum smtp_at at, const 
 	if (r != NULL && end == SMTP_END_REFUSED)
 		smtp_reply_dsn(r, c->dsn, sizeof c->dsn);
 	was_kept = c->session->pub.used > 0;
+	c->hop->sessions++;			/* our place is not for others: the next address is tried */
+	c->counted = true;
 	smtp_hop_drop(c->session);
 	c->session = NULL;
 	ev_defer_cancel(c->hop->loop, &c->later);
@@ -314,6 +342,7 @@ smtp_hop_open(struct smtp_hop_call *c, const struct mx_addr *addr)
 	char	text[INET6_ADDRSTRLEN];
 
 	c->hop->opened++;
+	c->counted = false;			/* it is the session that counts now */
 	s->hop = c->hop;
 	s->pub.port = addr != NULL ? to.port : 0;
 	if (addr != NULL)
@@ -367,17 +396,14 @@ smtp_hop_start(struct smtp_hop_call *c)
 		c->find = hop_addrs_find(h->loop, h->dns, &h->conf->to, h->conf->ipv4, h->conf->ipv6, smtp_hop_found, c);
 }
 
-struct smtp_hop_call *
-smtp_hop_take(struct smtp_hop *h, bool fresh, const struct smtp_hop_ops *ops, void *ctx)
+/* smtp_hop_begin - a kept session, or a new one as far as the limit allows; false: neither */
+static bool
+smtp_hop_begin(struct smtp_hop_call *c)
 {
-	struct smtp_hop_call *c = mem_alloc(sizeof *c);
-	struct hop_session *s = fresh ? NULL : TAILQ_FIRST(&h->kept);
+	struct smtp_hop *h = c->hop;
+	struct hop_session *s = TAILQ_FIRST(&h->kept);
 
-	c->hop = h;
-	c->ops = ops;
-	c->ctx = ctx;
-	buf_init(&c->text, 4 * SMTP_REPLY_TEXT_MAX);
-	if (s != NULL) {
+	if (s != NULL && !c->fresh) {
 		TAILQ_REMOVE(&h->kept, s, link);
 		h->kept_n--;
 		s->kept = false;
@@ -386,13 +412,51 @@ smtp_hop_take(struct smtp_hop *h, bool fresh, const struct smtp_hop_ops *ops, vo
 		c->session = s;
 		smtp_client_own(s->pub.client, &smtp_hop_open_ops, c);	/* it may end before it is handed out */
 		ev_defer_set(h->loop, &c->later, smtp_hop_got, c);
-	} else
-		smtp_hop_start(c);
+		return true;
+	}
+	if (s != NULL && h->conf->sessions_max > 0 && h->sessions >= h->conf->sessions_max)
+		smtp_hop_drop(s);			/* a fresh one is wanted: in its place */
+	if (h->conf->sessions_max > 0 && h->sessions >= h->conf->sessions_max)
+		return false;
+	h->sessions++;
+	c->counted = true;
+	smtp_hop_start(c);
+	return true;
+}
+
+/* smtp_hop_turn - a session has become free, or is gone: for those that wait, in order */
+static void
+smtp_hop_turn(void *ctx)
+{
+	struct smtp_hop *h = ctx;
+	struct smtp_hop_call *c;
+
+	while ((c = TAILQ_FIRST(&h->waiting)) != NULL && smtp_hop_begin(c)) {
+		TAILQ_REMOVE(&h->waiting, c, link);
+		c->waiting = false;
+	}
+}
+
+struct smtp_hop_call *
+smtp_hop_take(struct smtp_hop *h, bool fresh, const struct smtp_hop_ops *ops, void *ctx)
+{
+	struct smtp_hop_call *c = mem_alloc(sizeof *c);
+
+	c->hop = h;
+	c->ops = ops;
+	c->ctx = ctx;
+	c->fresh = fresh;
+	buf_init(&c->text, 4 * SMTP_REPLY_TEXT_MAX);
+	if (!TAILQ_EMPTY(&h->waiting) || !smtp_hop_begin(c)) {
+		TAILQ_INSERT_TAIL(&h->waiting, c, link);
+		c->waiting = true;
+	}
 	return c;
 }
 
 void
 smtp_hop_stat(const struct smtp_hop *h, struct smtp_hop_stat *s)
 {
-	*s = (struct smtp_hop_stat) { .opened = h->opened, .reused = h->reused, .failed = h->failed, .idle = h->kept_n };
+	*s = (struct smtp_hop_stat) { .opened = h->opened, .reused = h->reused, .failed = h->failed, .idle = h->kept_n,
+	    .sessions = h->sessions };
 }

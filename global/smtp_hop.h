@@ -20,6 +20,7 @@ struct smtp_hop_conf {			/* borrowed for the life of the hop */
 	unsigned idle_max;		/* sessions kept; 0: none */
 	int64_t	 idle_ms;		/* how long */
 	unsigned uses;			/* messages that one session may carry */
+	unsigned sessions_max;		/* at a time, kept ones included; further calls wait for their turn. 0: no limit */
 };
 
 struct smtp_hop;
@@ -49,7 +50,7 @@ void	smtp_hop_cancel(struct smtp_hop_call **);
 enum smtp_hop_how { SMTP_HOP_KEEP, SMTP_HOP_RESET, SMTP_HOP_QUIT, SMTP_HOP_DROP };
 void	smtp_hop_give(struct smtp_hop *, struct smtp_hop_session **, enum smtp_hop_how);
 
-struct smtp_hop_stat { uint64_t opened, reused, failed; unsigned idle; };
+struct smtp_hop_stat { uint64_t opened, reused, failed; unsigned idle, sessions; };
 void	smtp_hop_stat(const struct smtp_hop *, struct smtp_hop_stat *);
 
 #endif

@@ -75,6 +75,7 @@ static const struct {
 	{ "early", QUEUE_EARLY, AT(early), queue_args_bool, "0 or 1" },
 	{ "maxrcpt", QUEUE_MAXRCPT, AT(maxrcpt), queue_args_count, "a number of recipients, 0 for no limit" },
 	{ "reuse", QUEUE_REUSE, AT(reuse), queue_args_reuse, "a number of messages, 1 or more" },
+	{ "sessions", QUEUE_REUSE, AT(sessions), queue_args_count, "a number of sessions, 0 for no limit" },
 	{ "starttls", QUEUE_STARTTLS, AT(starttls), queue_args_tls, "no, may or encrypt" },
 	{ "strict", QUEUE_STRICT, AT(strict), queue_args_bool, "0 or 1" },
 	{ "timeout", 0, AT(timeout_ms), queue_args_time, "a time from 1s to 50m" },

@@ -13,8 +13,10 @@
 #include "vouch_plugin.h"
 
 enum {	/* which words a plugin takes, beside host, port and timeout */
-	QUEUE_EARLY = 1, QUEUE_STRICT = 2, QUEUE_MAXRCPT = 4, QUEUE_XCLIENT = 8, QUEUE_STARTTLS = 16, QUEUE_REUSE = 32,
+	QUEUE_EARLY = 1, QUEUE_STRICT = 2, QUEUE_MAXRCPT = 4, QUEUE_XCLIENT = 8, QUEUE_STARTTLS = 16, QUEUE_REUSE = 32,	/* and sessions */
 };
+
+#define QUEUE_SESSIONS_AUTO UINT32_MAX
 
 struct queue_args {			/* set to the defaults before */
 	struct nexthop to;
@@ -23,6 +25,7 @@ struct queue_args {			/* set to the defaults before */
 	enum smtp_tls_level starttls;
 	unsigned maxrcpt;		/* 0: no limit */
 	unsigned reuse;			/* messages in one session */
+	unsigned sessions;		/* at a time; 0: no limit; QUEUE_SESSIONS_AUTO: not given */
 };
 
 /* queue_args_parse - 0, or -1 by vh_error

@@ -17,6 +17,7 @@
 #define QUEUE_QUIT_MS		2000	/* nobody waits for the reply to QUIT */
 #define QUEUE_IDLE_MAX		20	/* sessions kept: each holds a process of the next hop */
 #define QUEUE_IDLE_MS		5000
+#define QUEUE_SESSIONS		20	/* what most servers bear from one client */
 #define QUEUE_GRACE_MS		10000	/* between our own time limit and that of the hook */
 
 struct queue_send {			/* an instance */
@@ -48,7 +49,10 @@ queue_send_init(struct vh_inst *inst, int argc, char **argv, struct vh_err *err,
 		return -1;
 	}
 	ms = q->args.timeout_ms;
-	q->hop_conf = (struct smtp_hop_conf) { .to = q->args.to, .idle_ms = QUEUE_IDLE_MS, .uses = q->args.reuse,
+	/* with early a session belongs to a client for as long as that likes: a few slow ones must not keep the others waiting */
+	if (q->args.sessions == QUEUE_SESSIONS_AUTO)
+		q->args.sessions = q->args.early ? 0 : QUEUE_SESSIONS;
+	q->hop_conf = (struct smtp_hop_conf) { .to = q->args.to, .idle_ms = QUEUE_IDLE_MS, .uses = q->args.reuse, .sessions_max = q->args.sessions,
 	    .idle_max = q->args.reuse > 1 && !q->args.xclient ? QUEUE_IDLE_MAX : 0 };	/* XCLIENT: the session is the client's */
 	q->hop_conf.client = (struct smtp_client_conf) { .lmtp = lmtp, .tls = q->args.starttls, .greet_ms = ms, .helo_ms = ms,
 	    .connect_ms = ms < QUEUE_CONNECT_MS ? ms : QUEUE_CONNECT_MS, .starttls_ms = ms, .quit_ms = QUEUE_QUIT_MS };

@@ -261,11 +261,11 @@ smtpd_queue_test_arguments(void **state)
 		{ "queue/smtp unix:/x 25", "UNIX socket" }, { "queue/smtp ::1", "brackets" }, { "queue/smtp h timeout 0", "timeout 0" },
 		{ "queue/smtp h timeout 2h", "timeout 2h" }, { "queue/smtp h early", "early" }, { "queue/smtp h early yes", "0 or 1" },
 		{ "queue/smtp h strict 1", "strict: no such argument" }, { "queue/smtp h starttls maybe", "no, may or encrypt" },
-		{ "queue/smtp h reuse 0", "reuse 0" }, { "queue/lmtp h maxrcpt -1", "maxrcpt -1" }, { "queue/qmqp", "needs the next hop" },
+		{ "queue/smtp h reuse 0", "reuse 0" }, { "queue/smtp h sessions x", "sessions x" }, { "queue/qmqp h sessions 3", "no such argument" }, { "queue/lmtp h maxrcpt -1", "maxrcpt -1" }, { "queue/qmqp", "needs the next hop" },
 		{ "queue/qmqp h early 1", "early: no such argument" }, { "queue/discard x", "note NAME" }, { "queue/smtp h fast 1", "no such argument" },
 	};
 	static const char *const good[] = {
-		"queue/smtp 127.0.0.1", "queue/smtp host 127.0.0.1 port 26", "queue/smtp [::1]:26 early 1 starttls encrypt xclient 1 reuse 1",
+		"queue/smtp 127.0.0.1", "queue/smtp host 127.0.0.1 port 26", "queue/smtp [::1]:26 early 1 sessions 3 starttls encrypt xclient 1 reuse 1",
 		"queue/smtp localhost:26 TIMEOUT 50m", "queue/lmtp unix:/run/dovecot/lmtp maxrcpt 0 strict 1", "queue/qmqp 127.0.0.1 628 timeout 1s",
 		"queue/discard", "queue/discard note spam",
 	};

@@ -157,7 +157,7 @@ world_script(struct world *w, const char *text)
 			buf_adds(&script, "C: Subject: x\nC: \nC: ..hidden\nC: end\nC: .\n");
 		else if (strcmp(line, "bye") == 0)
 			buf_adds(&script, "C: QUIT\nS: 221 bye\n");
-		else
+		else if (*line != 0)
 			buf_addf(&script, "%s\n", line);
 	}
 	if (script.len > 0)
@@ -374,11 +374,76 @@ smtp_send_test_steps(void **state)
 	}
 }
 
+/* no more sessions than there may be: further transactions wait, in order; one that gives up leaves the queue; a kept session, and
+ * one that broke, make room */
+static void
+smtp_send_test_turns(void **state)
+{
+	static const struct smtp_send_mail mail = { .sender = "ann@a.test" };
+	static const char talk[] = "hello\nmail\nrcpt\ndata\nC: x\nC: .\nS: 250 ok\n";
+	static const struct smtp_send_ops ops = { NULL, world_done };
+	struct {
+		struct world w;
+	} one[5];
+	struct smtp_hop_stat st;
+	struct world w;
+
+	(void) state;
+	for (unsigned keep = 0; keep < 2; keep++) {
+		unsigned done = 0;
+
+		world_init(&w, keep ? KEEP : 0);
+		w.hc.sessions_max = 1;
+		w.sc.total_ms = 0;
+		if (keep)
+			world_script(&w, "hello\nmail\nrcpt\ndata\nC: x\nC: .\nS: 250 ok\nmail\nrcpt\ndata\nC: x\nC: .\nS: 250 ok\n"
+			    "mail\nrcpt\ndata\nC: x\nC: .\nS: 250 ok\nC: MAIL *\nX: close\n@\nhello\nmail\nrcpt\ndata\nC: x\nC: .\nS: 250 ok\nbye");
+		else {
+			struct buf text = BUF_INIT(10000);
+
+			for (size_t i = 0; i < 4; i++)
+				buf_addf(&text, "%s%sbye\n", i > 0 ? "@\n" : "", talk);
+			world_script(&w, buf_str(&text));
+			buf_fini(&text);
+		}
+		for (size_t i = 0; i < NELEM(one); i++) {
+			struct world *x = &one[i].w;
+
+			memset(x, 0, sizeof *x);
+			buf_init(&x->got, 1000);
+			x->body_at = "x\r\n";
+			x->source = (struct body_source) { world_read, x };
+			x->send = smtp_send_open(w.loop, w.hop, &w.sc, &mail, &ops, x);
+			assert_true(smtp_send_rcpt(x->send, "bob@b.test", false));
+			smtp_send_body(x->send, &x->source, 3);
+		}
+		smtp_hop_stat(w.hop, &st);
+		assert_int_equal(st.sessions, 1);
+		smtp_send_free(&one[2].w.send);			/* while it waits */
+		world_idle(&w);
+		ev_fake_advance(w.loop, 6000);
+		world_idle(&w);
+		for (size_t i = 0; i < NELEM(one); i++) {
+			if (one[i].w.done != (i == 2 ? 0 : 1) || (i != 2 && strcmp(buf_str(&one[i].w.got), "ok 2.0.0 ok\n") != 0))
+				fail_msg("keep %u, %zu: done %u: %s; stub: %s", keep, i, one[i].w.done, buf_str(&one[i].w.got), smtp_stub_error(w.stub));
+			done += one[i].w.done;
+			buf_fini(&one[i].w.got);
+		}
+		assert_int_equal(done, 4);
+		assert_string_equal(smtp_stub_error(w.stub), "");
+		assert_int_equal(smtp_stub_open_max(w.stub), 1);
+		smtp_hop_stat(w.hop, &st);
+		assert_int_equal(st.sessions, 0);
+		world_fini(&w);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(smtp_send_test_steps),
+		cmocka_unit_test(smtp_send_test_turns),
 	};
 
 	return cmocka_run_group_tests_name("smtp_send", tests, NULL, NULL);
