@@ -1,0 +1,255 @@
+/* tests/global/greylist_db_test.c - rows of greylisting: which can be records, and what becomes of an entry when one arrives;
+ * the secret and its file
+ */
+#include <global/greylist_db.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <global/greylist_secret.h>
+#include <util/mem.h>
+
+#define NOW	((int64_t) 1700000000)
+#define DAY	((int64_t) 86400)
+#define T_ID	"TAAAAAAAAAAAAAAAAAAAAAA"
+#define S_ID	"SAAAAAAAAAAAAAAAAAAAAAA"
+#define C_ID	"CAAAAAAAAAAAAAAAAAAAA-_"
+
+static const struct greylist_rules rules = {
+	.delay_s = 300, .window_s = 2 * DAY, .expire_s = 35 * DAY, .interval_s = 3600, .skew_s = 60, .touch_s = 3600,
+	.domain_count = 2, .client_count = 5,
+};
+
+static const char *
+test_text(void *ctx, const char *id, size_t id_len)
+{
+	(void) ctx;
+	(void) id_len;
+	return id[0] == 'T' ? "client\037sender\037recipient" : "";
+}
+
+static struct greylist_db db = { .rules = &rules, .text = test_text };
+
+static struct db_row
+test_row(const char *key, const char *text, int64_t begun, int64_t seen, int64_t tries, int64_t passed, int64_t forgot)
+{
+	struct db_row r = { .key = key, .key_len = strlen(key), .text = text, .text_len = strlen(text),
+		.num = { begun, seen, tries, passed, forgot } };
+
+	return r;
+}
+
+static void
+greylist_db_test_rows(void **state)
+{
+	static const struct { const char *name, *key, *text; int64_t num[5]; bool good; char kind; } cases[] = {
+		{ "triplet", T_ID, "", { NOW, NOW, 1, 0, 0 }, true, 'T' },
+		{ "sender", S_ID, "", { NOW, NOW, 0, 0, 0 }, true, 'S' },
+		{ "client", C_ID, "0000000a,0000000b,", { NOW, NOW, 0, 0, 0 }, true, 'C' },
+		{ "client, no members", C_ID, "", { NOW, NOW, 0, 0, 0 }, true, 'C' },
+		{ "forgotten", C_ID, "", { 0, 0, 0, 0, NOW }, true, 0 },
+		{ "many tries", T_ID, "", { NOW, NOW, 100000, 0, 0 }, true, 'T' },
+		{ "secret", GREYLIST_DB_SECRET, "000102030405060708090a0b0c0d0e0f", { 1, 1, 0, 0, 0 }, true, 'X' },
+		{ "short secret", GREYLIST_DB_SECRET, "000102030405060708090a0b0c0d0e", { 1, 1, 0, 0, 0 }, false, 0 },
+		{ "odd secret", GREYLIST_DB_SECRET, "00010203040506070809zz0b0c0d0e0f", { 1, 1, 0, 0, 0 }, false, 0 },
+		{ "another row with !", "!other", "", { 1, 1, 0, 0, 0 }, false, 0 },
+		{ "short key", "TAAA", "", { NOW, NOW, 1, 0, 0 }, false, 0 },
+		{ "long key", T_ID "A", "", { NOW, NOW, 1, 0, 0 }, false, 0 },
+		{ "unknown kind", "XAAAAAAAAAAAAAAAAAAAAAA", "", { NOW, NOW, 1, 0, 0 }, false, 0 },
+		{ "odd key", "TAAAAAAAAAAAAAAAAAAAAA'", "", { NOW, NOW, 1, 0, 0 }, false, 0 },
+		{ "negative", T_ID, "", { NOW, -1, 1, 0, 0 }, false, 0 },
+		{ "too late", T_ID, "", { NOW, (int64_t) 1 << 33, 1, 0, 0 }, false, 0 },
+		{ "members of a sender", S_ID, "0000000a,", { NOW, NOW, 0, 0, 0 }, false, 0 },
+		{ "half a member", C_ID, "0000000a,0000", { NOW, NOW, 0, 0, 0 }, false, 0 },
+		{ "odd member", C_ID, "0000000g,", { NOW, NOW, 0, 0, 0 }, false, 0 },
+		{ "too many members", C_ID, "00000001,00000002,00000003,00000004,00000005,00000006,00000007,00000008,00000009,",
+		  { NOW, NOW, 0, 0, 0 }, false, 0 },
+		{ "forgotten, with members", C_ID, "0000000a,", { 0, 0, 0, 0, NOW }, false, 0 },
+	};
+
+	(void) state;
+	for (size_t i = 0; i < NELEM(cases); i++) {
+		const int64_t *n = cases[i].num;
+		struct db_row row = test_row(cases[i].key, cases[i].text, n[0], n[1], n[2], n[3], n[4]);
+		struct greylist_record r;
+
+		if (greylist_db_kind.valid(&row) != cases[i].good)
+			fail_msg("%s: %s", cases[i].name, cases[i].good ? "refused" : "accepted");
+		if (cases[i].good && (!greylist_db_record(&row, &r) || r.kind != cases[i].kind))
+			fail_msg("%s: kind", cases[i].name);
+	}
+}
+
+/* a record becomes a row and comes back */
+static void
+greylist_db_test_encode(void **state)
+{
+	struct greylist_record c = { .kind = 'C', .first_s = NOW, .last_s = NOW, .members = 2, .member = { 5, 9 } }, r;
+	struct greylist_record t = { .kind = 'T', .first_s = NOW - 5, .last_s = NOW, .tries = 3, .passed_s = NOW };
+	unsigned char value[GREYLIST_VALUE_MAX];
+	struct shmtab_val v = { .data = value };
+	struct db_row row;
+	int64_t when;
+
+	(void) state;
+	v.len = greylist_record_encode(&c, value);
+	assert_true(greylist_db_kind.encode(&db, C_ID, GREYLIST_ID_LEN, &v, &row, &when));
+	assert_int_equal(when, NOW);
+	assert_string_equal(row.text, "00000005,00000009,\037");
+	v.len = greylist_record_encode(&t, value);
+	assert_true(greylist_db_kind.encode(&db, T_ID, GREYLIST_ID_LEN, &v, &row, &when));
+	assert_string_equal(row.text, "\037client\037sender\037recipient");
+	row.text_len = 0;
+	assert_true(greylist_db_record(&row, &r));
+	assert_int_equal(r.first_s, NOW - 5);
+	assert_int_equal(r.passed_s, NOW);
+	assert_int_equal(r.tries, 3);
+	/* another kind than the key says, and what is this host's alone */
+	assert_false(greylist_db_kind.encode(&db, S_ID, GREYLIST_ID_LEN, &v, &row, &when));
+	c = (struct greylist_record) { .kind = 'N', .last_s = NOW, .tries = 3 };
+	v.len = greylist_record_encode(&c, value);
+	assert_false(greylist_db_kind.encode(&db, "NAAAAAAAAAAAAAAAAAAAAAA", GREYLIST_ID_LEN, &v, &row, &when));
+}
+
+static void
+greylist_db_test_merge(void **state)
+{
+	/* an entry: first, last, passed, pinned (-1: none); a row: the same, forgot */
+	static const struct {
+		const char *name;
+		enum db_news news;
+		int	pinned;
+		int64_t first, last, passed, row_begun, row_seen, row_passed, row_forgot;
+		enum shmtab_act want;
+		int64_t want_first, want_last, want_passed;
+		bool	want_pinned;
+	} cases[] = {
+		{ "asked for, not here", DB_ASKED, -1, 0, 0, 0, NOW, NOW, 0, 0, SHMTAB_PUT, NOW, NOW, 0, false },
+		{ "pulled, not here", DB_PULLED, -1, 0, 0, 0, NOW, NOW, 0, 0, SHMTAB_KEEP, 0, 0, 0, false },
+		{ "pulled, not here, room", DB_PULLED_ROOM, -1, 0, 0, 0, NOW, NOW, 0, 0, SHMTAB_PUT, NOW, NOW, 0, false },
+		{ "pulled, begun earlier there", DB_PULLED, 0, NOW, NOW, 0, NOW - 50, NOW - 50, 0, 0, SHMTAB_PUT, NOW - 50, NOW, 0, false },
+		{ "pulled, begun earlier there, dirty", DB_PULLED, 1, NOW, NOW, 0, NOW - 50, NOW - 50, 0, 0, SHMTAB_PUT, NOW - 50, NOW, 0,
+		  false },
+		{ "pulled, begun earlier here, dirty", DB_PULLED, 1, NOW - 50, NOW, 0, NOW, NOW, 0, 0, SHMTAB_PUT, NOW - 50, NOW, 0, true },
+		{ "passed there", DB_PULLED, 0, NOW - 300, NOW - 300, 0, NOW - 300, NOW, NOW, 0, SHMTAB_PUT, NOW - 300, NOW, NOW, false },
+		{ "passed here, dirty", DB_PULLED, 1, NOW - 300, NOW, NOW, NOW - 300, NOW - 300, 0, 0, SHMTAB_PUT, NOW - 300, NOW, NOW, true },
+		{ "written", DB_WRITTEN, 1, NOW - 300, NOW, NOW, NOW - 300, NOW, NOW, 0, SHMTAB_PUT, NOW - 300, NOW, NOW, false },
+		{ "touched since it was written", DB_WRITTEN, 1, NOW - 300, NOW, NOW - 100, NOW - 300, NOW - 1, NOW - 100, 0, SHMTAB_PUT,
+		  NOW - 300, NOW, NOW - 100, false },
+		{ "the database's is much older", DB_ASKED, 1, NOW - 9000, NOW, NOW - 8000, NOW - 9000, NOW - 8000, NOW - 8000, 0, SHMTAB_PUT,
+		  NOW - 9000, NOW, NOW - 8000, true },
+		{ "forgotten since", DB_PULLED, 0, NOW - 50, NOW - 10, 0, 0, 0, 0, NOW, SHMTAB_DELETE, 0, 0, 0, false },
+		{ "forgotten in that second", DB_PULLED, 0, NOW, NOW, 0, 0, 0, 0, NOW, SHMTAB_DELETE, 0, 0, 0, false },
+		{ "forgotten in that second, dirty", DB_PULLED, 1, NOW, NOW, 0, 0, 0, 0, NOW, SHMTAB_KEEP, 0, 0, 0, true },
+		{ "begun since it was forgotten", DB_PULLED, 0, NOW, NOW, 0, 0, 0, 0, NOW - 1, SHMTAB_KEEP, 0, 0, 0, false },
+		{ "forgotten, not here", DB_PULLED, -1, 0, 0, 0, 0, 0, 0, NOW, SHMTAB_KEEP, 0, 0, 0, false },
+		{ "forgotten and begun anew there", DB_PULLED, 0, NOW - 500, NOW - 500, 0, NOW, NOW, 0, NOW - 100, SHMTAB_PUT, NOW, NOW, 0,
+		  false },
+		{ "window over there", DB_PULLED, 0, NOW, NOW, 0, NOW - 3 * DAY, NOW - 3 * DAY, 0, 0, SHMTAB_PUT, NOW, NOW, 0, false },
+	};
+
+	(void) state;
+	for (size_t i = 0; i < NELEM(cases); i++) {
+		struct greylist_record a = { .kind = 'T', .tries = 1, .first_s = cases[i].first, .last_s = cases[i].last,
+			.passed_s = cases[i].passed }, r;
+		struct db_row row = test_row(T_ID, "", cases[i].row_begun, cases[i].row_seen, 1, cases[i].row_passed, cases[i].row_forgot);
+		unsigned char value[GREYLIST_VALUE_MAX];
+		struct shmtab_val old = { .data = value, .len = greylist_record_encode(&a, value), .pinned = cases[i].pinned == 1,
+			.expire_s = greylist_record_expiry(&a, &rules) }, new = { .data = NULL };
+		enum shmtab_act got;
+
+		got = greylist_db_kind.merge(&db, &row, cases[i].news, 1, cases[i].pinned < 0 ? NULL : &old, &new);
+		if (got != cases[i].want)
+			fail_msg("%s: got act %d, want %d", cases[i].name, got, cases[i].want);
+		if (got != SHMTAB_PUT)
+			continue;
+		assert_true(greylist_record_decode(&r, new.data, new.len));
+		if (r.first_s != cases[i].want_first || r.last_s != cases[i].want_last || r.passed_s != cases[i].want_passed ||
+		    new.pinned != cases[i].want_pinned)
+			fail_msg("%s: first %lld, last %lld, passed %lld, pinned %d", cases[i].name, (long long) (r.first_s - NOW),
+			    (long long) (r.last_s - NOW), (long long) r.passed_s, new.pinned);
+	}
+}
+
+/* the database's secret is the one, whatever we have */
+static void
+greylist_db_test_secret(void **state)
+{
+	struct greylist_record a = { .kind = 'X', .secret = "ours ours ours" }, r;
+	struct db_row row = test_row(GREYLIST_DB_SECRET, "000102030405060708090a0b0c0d0e0f", 1, 1, 0, 0, 0);
+	unsigned char value[GREYLIST_VALUE_MAX];
+	struct shmtab_val old = { .data = value, .len = greylist_record_encode(&a, value), .pinned = true }, new = { .data = NULL };
+
+	(void) state;
+	assert_int_equal(greylist_db_kind.merge(&db, &row, DB_WRITTEN, 1, &old, &new), SHMTAB_PUT);
+	assert_true(greylist_record_decode(&r, new.data, new.len));
+	assert_int_equal(r.secret[15], 15);
+	assert_false(new.pinned);
+}
+
+static void
+greylist_db_test_secret_file(void **state)
+{
+	static const struct { const char *text; bool good; } cases[] = {
+		{ "000102030405060708090a0b0c0d0e0f\n", true },
+		{ "000102030405060708090A0B0C0D0E0F\n", true },
+		{ "000102030405060708090a0b0c0d0e0f", false },
+		{ "000102030405060708090a0b0c0d0e0f\n\n", false },
+		{ "000102030405060708090a0b0c0d0e0\n", false },
+		{ "0001020304 5060708090a0b0c0d0e0f\n", false },
+		{ "", false },
+	};
+	char	dir[] = "/tmp/vouch-secret.XXXXXX";
+	unsigned char secret[GREYLIST_SECRET_LEN] = { 1, 2, 3 }, got[GREYLIST_SECRET_LEN];
+	const char *why;
+	struct stat st;
+	int	fd, f;
+
+	(void) state;
+	assert_non_null(mkdtemp(dir));
+	assert_true((fd = open(dir, O_RDONLY | O_DIRECTORY)) >= 0);
+	assert_int_equal(greylist_secret_read(fd, "s", got, &why), GREYLIST_SECRET_NONE);
+	for (size_t i = 0; i < NELEM(cases); i++) {
+		f = openat(fd, "s", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+		assert_int_equal(write(f, cases[i].text, strlen(cases[i].text)), strlen(cases[i].text));
+		close(f);
+		if (greylist_secret_read(fd, "s", got, &why) != (cases[i].good ? GREYLIST_SECRET_READ : GREYLIST_SECRET_BAD))
+			fail_msg("row %zu", i);
+	}
+	assert_int_equal(greylist_secret_write(fd, "s", secret, false), -1);
+	assert_int_equal(errno, EEXIST);
+	assert_int_equal(greylist_secret_write(fd, "s", secret, true), 0);
+	assert_int_equal(greylist_secret_read(fd, "s", got, &why), GREYLIST_SECRET_READ);
+	assert_memory_equal(got, secret, sizeof secret);
+	assert_int_equal(unlinkat(fd, "s", 0), 0);
+	assert_int_equal(greylist_secret_write(fd, "s", secret, false), 0);
+	assert_int_equal(fstatat(fd, "s", &st, 0), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	assert_int_equal(unlinkat(fd, "s", 0), 0);
+	assert_int_equal(rmdir(dir), 0);		/* nothing else was left there */
+	close(fd);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(greylist_db_test_rows),
+		cmocka_unit_test(greylist_db_test_encode),
+		cmocka_unit_test(greylist_db_test_merge),
+		cmocka_unit_test(greylist_db_test_secret),
+		cmocka_unit_test(greylist_db_test_secret_file),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
