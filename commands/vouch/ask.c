@@ -54,13 +54,16 @@ ask_all_listen(const char *path, struct ask *asks, size_t n)
 	return listens;
 }
 
-/* ask_once - one query on a connection of its own, so that what is left of the time is its limit */
+/* ask_once - one query on a connection of its own, so that what is left of the time is its limit
+ * A service that holds its reply may hold it beyond that: what it said before stands then */
 static void
 ask_once(struct ask *a, const char *path, int64_t deadline_ms)
 {
 	int64_t left_ms = deadline_ms - ask_now_ms();
 	struct buf reason = BUF_INIT(64 * 1024), why = BUF_INIT(4096);
 	struct verify_clnt *clnt;
+	enum verify_status status = VERIFY_TODO;
+	bool	answered;
 
 	if (left_ms <= 0) {
 		if (a->reason == NULL)
@@ -68,10 +71,14 @@ ask_once(struct ask *a, const char *path, int64_t deadline_ms)
 		return;
 	}
 	clnt = verify_clnt_new(path, (int) left_ms);
-	mem_free(&a->reason);
-	a->answered = verify_clnt_query(clnt, a->addr, &a->status, &reason, &why) == 0;
-	a->reason = a->answered ? mem_strdup(buf_str(&reason)) : ask_trouble(path, buf_str(&why));
-	utf8_sanitise(a->reason, strlen(a->reason), true);
+	answered = verify_clnt_query(clnt, a->addr, &status, &reason, &why) == 0;
+	if (answered || !a->answered || ask_now_ms() < deadline_ms) {
+		mem_free(&a->reason);
+		a->answered = answered;
+		a->status = status;
+		a->reason = answered ? mem_strdup(buf_str(&reason)) : ask_trouble(path, buf_str(&why));
+		utf8_sanitise(a->reason, strlen(a->reason), true);
+	}
 	verify_clnt_free(&clnt);
 	buf_fini(&reason);
 	buf_fini(&why);

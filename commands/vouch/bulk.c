@@ -19,6 +19,7 @@ struct bulk_item {
 	char	*addr, *reason;
 	enum bulk_result result;
 	enum verify_status status;
+	bool	 in_progress;
 	int64_t	 end_ms, pause_ms;
 	struct verify_async_req *req;	/* while BULK_ASKED */
 	struct ev_timer timer;		/* while BULK_PAUSES */
@@ -77,6 +78,7 @@ bulk_answered(void *ctx, enum verify_async_result result, enum verify_status sta
 			return;
 		}
 		it->state = BULK_PAUSES;
+		it->in_progress = true;
 		ev_timer_set(b->loop, &it->timer, it->pause_ms, bulk_pause_end, it);
 		it->pause_ms = it->pause_ms * 2 < ASK_PAUSE_MAX_MS ? it->pause_ms * 2 : ASK_PAUSE_MAX_MS;
 		return;
@@ -108,7 +110,8 @@ bulk_turn(void *ctx)
 	struct bulk_item *it;
 
 	for (; b->head < b->next && (it = bulk_at(b, b->head))->state == BULK_DONE; b->head++) {
-		b->conf.done(b->conf.ctx, &(struct bulk_answer){ it->addr, it->result, it->status, it->reason });
+		b->conf.done(b->conf.ctx, &(struct bulk_answer){ it->addr, it->result, it->status,
+		    it->in_progress && it->result == BULK_SILENT, it->reason });
 		mem_free(&it->addr);
 		mem_free(&it->reason);
 	}

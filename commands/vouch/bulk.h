@@ -23,6 +23,7 @@ struct bulk_answer {
 	const char *addr;	/* as it was added */
 	enum bulk_result result;
 	enum verify_status status;
+	bool	 in_progress;	/* silent, but it was in progress when it was asked for before */
 	const char *reason;	/* "" where there is none */
 };
 

@@ -101,6 +101,7 @@ static void
 verify_done(void *ctx, const struct bulk_answer *a)
 {
 	struct verify_run *v = ctx;
+	const char *reason = a->reason;
 	int	word = WORD_SILENT;
 	char   *trouble;
 
@@ -126,10 +127,14 @@ verify_done(void *ctx, const struct bulk_answer *a)
 			verify_stop(v, VOUCH_TEMPORARY);
 			return;
 		}
+		if (a->in_progress) {		/* the service holds its reply: it goes on */
+			word = VERIFY_TODO;
+			reason = VERIFY_TODO_TEXT;
+		}
 		break;
 	}
 	v->count[word]++;
-	if (bulk_output_put(&v->output, a->addr, verify_word_said(word), verify_said[word].code, a->reason) < 0)
+	if (bulk_output_put(&v->output, a->addr, verify_word_said(word), verify_said[word].code, reason) < 0)
 		verify_stop_write(v);
 }
 

@@ -47,12 +47,23 @@ ask_teardown(void **state)
 	return 0;
 }
 
-/* ask_serve - a scripted service where the instance's verify would be, in a process of its own */
-static pid_t
-ask_serve(enum verify_stub_mode mode)
+static struct verify_stub ask_stub;
+static enum verify_stub_mode ask_next;
+
+static void
+ask_change(void *ctx)
 {
+	(void) ctx;
+	verify_stub_script(&ask_stub, ask_next);
+}
+
+/* ask_serve_then - a scripted service where the instance's verify would be, in a process of its own; after half a second it does
+ * what next says */
+static pid_t
+ask_serve_then(enum verify_stub_mode mode, enum verify_stub_mode next)
+{
+	struct ev_timer timer = { 0 };
 	char   *queue = mem_printf("%s/i/queue", t.dir);
-	struct verify_stub stub;
 	struct ev_loop *loop;
 	int	ready[2];
 	char	byte;
@@ -61,11 +72,13 @@ ask_serve(enum verify_stub_mode mode)
 	assert_int_equal(pipe(ready), 0);
 	if ((pid = fork()) == 0) {
 		loop = ev_loop_new();
-		if (chdir(queue) < 0 || verify_stub_open(&stub, loop, "private/verify", 64) < 0)
+		if (chdir(queue) < 0 || verify_stub_open(&ask_stub, loop, "private/verify", 64) < 0)
 			_exit(1);
-		verify_stub_script(&stub, mode);
+		verify_stub_script(&ask_stub, mode);
 		if (write(ready[1], "", 1) != 1)
 			_exit(1);
+		ask_next = next;
+		ev_timer_set(loop, &timer, 500, ask_change, NULL);
 		ev_run(loop);
 	}
 	close(ready[1]);
@@ -73,6 +86,12 @@ ask_serve(enum verify_stub_mode mode)
 	close(ready[0]);
 	free(queue);
 	return pid;
+}
+
+static pid_t
+ask_serve(enum verify_stub_mode mode)
+{
+	return ask_serve_then(mode, mode);
 }
 
 static void
@@ -117,6 +136,19 @@ answers_and_exit_codes(void **state)
 	command_run(&t.c, "vouch", "-c", t.etc, "query", "--wait", "-t", "1", "0@x", "3@x", NULL);
 	command_want(&t.c, "never finished", 75, "0@x: deliverable|3@x: in progress");
 	assert_in_range(t.c.ms, 300, 10000);
+	ask_end(pid);
+}
+
+/* a service that holds its reply when the time is up: what it said before stands */
+static void
+held_at_the_end(void **state)
+{
+	pid_t	pid = ask_serve_then(VSTUB_GOOD, VSTUB_HANG);
+
+	(void) state;
+	command_fini(&t.c);
+	command_run(&t.c, "vouch", "-c", t.etc, "query", "--wait", "-t", "2", "3@x", NULL);
+	command_want(&t.c, "held", 75, "3@x: in progress (text for 3@x)");
 	ask_end(pid);
 }
 
@@ -196,6 +228,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(answers_and_exit_codes),
+		cmocka_unit_test(held_at_the_end),
 		cmocka_unit_test(updates),
 		cmocka_unit_test(nobody_keeps_it_waiting),
 		cmocka_unit_test(stats_without_a_cache),

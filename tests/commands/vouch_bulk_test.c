@@ -171,7 +171,8 @@ static void
 fix_answer(void *ctx, const struct bulk_answer *a)
 {
 	assert_ptr_equal(ctx, &fix);
-	buf_addf(&fix.got, "%s=%d/%d ", a->addr, a->result, a->result == BULK_ANSWERED ? (int) a->status : -1);
+	buf_addf(&fix.got, "%s=%d/%d ", a->addr, a->result, a->result == BULK_ANSWERED ? (int) a->status :
+	    a->in_progress ? VERIFY_TODO : -1);
 }
 
 static void
@@ -309,6 +310,24 @@ test_silence(void **state)
 	verify_stub_script(&fix.stub, VSTUB_GOOD);
 	fix_serve();
 	assert_string_equal(buf_str(&fix.got), "0@a=2/-1 0@b=2/-1 0@c=0/0 ");	/* the third's time began with its turn */
+}
+
+/* a service that holds its reply to the last question: what it said to the one before is not lost */
+static void
+test_held(void **state)
+{
+	(void) state;
+	fix_bulk(2, 4, 3000);
+	bulk_add(fix.bulk, "3@slow");
+	fix_serve();
+	assert_int_equal(fix.stub.requests, 1);
+	verify_stub_script(&fix.stub, VSTUB_HANG);
+	for (int i = 0; i < 30; i++) {
+		ev_fake_advance(fix.loop, 100);
+		fix_serve();
+	}
+	assert_int_equal(fix.stub.requests, 2);
+	assert_string_equal(buf_str(&fix.got), "3@slow=2/3 ");
 }
 
 /* a bulk full of lines that are no good does not stall */
@@ -461,6 +480,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_order, fix_setup, fix_teardown),
 		cmocka_unit_test_setup_teardown(test_window, fix_setup, fix_teardown),
 		cmocka_unit_test_setup_teardown(test_silence, fix_setup, fix_teardown),
+		cmocka_unit_test_setup_teardown(test_held, fix_setup, fix_teardown),
 		cmocka_unit_test_setup_teardown(test_malformed, fix_setup, fix_teardown),
 		cmocka_unit_test(test_output),
 		cmocka_unit_test(test_output_foreign),
