@@ -444,6 +444,8 @@ mx_exchanges(void *ctx, const struct dns_answer *a)
 				else if (a->rr[i].pref > pref && a->rr[i].pref < next)
 					next = a->rr[i].pref;
 		}
+		/* what is not looked at may be well: without an address nothing is final */
+		l->soft = roots + l->exchanges < a->n || a->n >= DNS_RR_MAX;
 		l->ttl_s = a->ttl_s;
 		break;
 	}

@@ -109,11 +109,11 @@ mx_test_told(void *ctx, const struct mx_answer *a)
 }
 
 static void
-mx_test_ask(struct buf *out, const struct mx_conf *conf, const struct mx_want *want)
+mx_test_ask_zone(struct buf *out, const struct mx_conf *conf, const struct mx_want *want, const char *facts)
 {
 	static const struct dns_conf dconf = { .try_ms = 5000, .tries = 2, .open_limit = 100, .wait_limit = 100, .cache_limit = 100 };
 	struct ev_loop *loop = ev_loop_new_fake(1000000);
-	struct dns_stub *stub = dns_stub_new(loop, zone);
+	struct dns_stub *stub = dns_stub_new(loop, facts);
 	const char *why;
 	struct dns *dns = dns_new(loop, &dns_stub_carrier, &dconf, &why);
 
@@ -128,6 +128,12 @@ mx_test_ask(struct buf *out, const struct mx_conf *conf, const struct mx_want *w
 	dns_free(&dns);
 	dns_stub_free(&stub);
 	ev_loop_free(&loop);
+}
+
+static void
+mx_test_ask(struct buf *out, const struct mx_conf *conf, const struct mx_want *want)
+{
+	mx_test_ask_zone(out, conf, want, zone);
 }
 
 #define NO_NAME "Host or domain name not found. Name service error for name="
@@ -267,6 +273,36 @@ mx_test_options(void **state)
 	buf_fini(&out);
 }
 
+/* more exchanges than are looked at: those that were left out may be well, so that nothing is final */
+static void
+mx_test_crowd(void **state)
+{
+	static const struct {
+		unsigned n;			/* exchanges that do not exist, before the one that does */
+		const char *want;
+	} cases[] = {
+		{ 20, "real.test[9.9.9.9]b;" },
+		{ 60, "defer dns 4.4.3 " NO_NAME "x0.test type=A: Host not found, try again;" },
+		{ 150, "defer dns 4.4.3 " NO_NAME "x0.test type=A: Host not found, try again;" },
+	};
+	struct mx_conf conf = mx_test_conf();
+	struct mx_want want = { .domain = "crowd.test" };
+	struct buf out = BUF_INIT(10000), facts = BUF_INIT(100000);
+
+	(void) state;
+	for (size_t i = 0; i < NELEM(cases); i++) {
+		buf_reset(&facts);
+		for (unsigned k = 0; k < cases[i].n; k++)
+			buf_addf(&facts, "crowd.test MX %u x%u.test\n", k, k);
+		buf_adds(&facts, "crowd.test MX 999 real.test\nreal.test A 9.9.9.9\n");
+		mx_test_ask_zone(&out, &conf, &want, buf_str(&facts));
+		if (strcmp(buf_str(&out), cases[i].want) != 0)
+			fail_msg("%u: got %s, want %s", cases[i].n, buf_str(&out), cases[i].want);
+	}
+	buf_fini(&out);
+	buf_fini(&facts);
+}
+
 static void
 mx_test_reserved(void **state)
 {
@@ -336,6 +372,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(mx_test_domains),
 		cmocka_unit_test(mx_test_options),
+		cmocka_unit_test(mx_test_crowd),
 		cmocka_unit_test(mx_test_reserved),
 		cmocka_unit_test(mx_test_cancel),
 	};
