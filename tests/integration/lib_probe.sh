@@ -5,6 +5,7 @@ dnsd_start() {
 	for lib_fact do
 		echo "$lib_fact"
 	done >"$T/zone"
+	: >"$T/dnsd.out"
 	"$TOOLS/dnsd" "$T/zone" >"$T/dnsd.out" 2>>"$T/dnsd.log" &
 	lib_dnsd=$!
 	at_exit "stop_pid $lib_dnsd"
@@ -16,6 +17,7 @@ dnsd_start() {
 mxd_start() {
 	lib_mxd=$1 lib_host=$2 lib_port=$3
 	shift 3
+	: >"$T/$lib_mxd.mxd"
 	"$TOOLS/mxd" "$@" "$lib_host" "$lib_port" >"$T/$lib_mxd.mxd" 2>>"$T/mxd.log" &
 	MXD=$!
 	at_exit "stop_pid $MXD"
