@@ -35,7 +35,8 @@ for h in a alone; do
 	want "$h: exit status, bad lines" $? 1
 	same "$h: import" "$(grep imported= "$T/out")" "vouch: imported=5 known=0 unfinished=1 bad=2"
 	grep -q "line 6: no tab" "$T/out" && grep -q "line 7: the value is not" "$T/out" || fail "complaints: $(cat "$T/out")"
-	same "$h: again" "$(v $h import "$T/old" 2>/dev/null)" "vouch: imported=$([ $h = a ] && echo 5 known=0 || echo 0 known=5) unfinished=1 bad=2"
+	# later@old.test, which is from the future, counts as now: a second later it is news again
+	want "$h: again" "$(v $h import "$T/old" 2>/dev/null)" "vouch: imported=$([ $h = a ] && echo '5 known=0' || echo '[01] known=[45]') unfinished=1 bad=2"
 	want "$h: asked" "$(ask "$(verify_socket $h)" good@old.test)" "0 250 2.1.5 Ok: a:b:c"
 	want "$h: IPv6 literal" "$(ask "$(verify_socket $h)" 'user@[IPv6:2001:db8::1]')" "0 250 6"
 	v $h export | sort >"$T/export.$h"
@@ -83,7 +84,7 @@ want "old news" "$(sql one "SELECT updated FROM vouch_address WHERE address = 'g
 v b update good@old.test ok 'new 250' || fail update
 wait_for 3 answers "$(verify_socket a)" good@old.test '0 new 250'
 
-# a large file, and a large domain: within 60 s, and nobody notices
+# a large file, and a large domain, and nobody notices (how long it may take: make bench)
 N=${RECORDS:-200000}
 awk -v n="$N" -v now="$now" 'BEGIN { for (i = 0; i < n; i++)
 	printf "user%07d@big.test\t%d:0:%d:host mx.big.test[192.0.2.1] said: 250 2.1.5 Ok\n", i, i % 3, now - i % 10000 }' >"$T/big"
@@ -93,7 +94,6 @@ v a import "$T/big" >"$T/out" 2>&1 || fail "import: $(cat "$T/out")"
 took=$(($(now_ms) - begin))
 same "large import" "$(cat "$T/out")" "vouch: imported=$N known=0 unfinished=0 bad=0"
 note "imported $N in $took ms"
-[ $took -le $((N / 1000 * 60)) ] || fail "the import took $took ms"
 want "rows" "$(sql one "SELECT count(*) FROM vouch_address WHERE address LIKE '%@big.test'")" "$N"
 "$TOOLS/vload" -s "$(verify_socket b)" -A 'user%@small.test' -K 2000 -o uniform -S 0 -c 2 -w 2 -M -d 60 >"$T/load" 2>&1 &
 load=$!
