@@ -157,7 +157,8 @@ session_timeout(struct vh_conn *s, const char *enh, const char *what)
 {
 	if (s->state == SESSION_CLOSED)
 		return;
-	session_say(s, 421, enh, "%s %s", smtpd.conf.hostname, what);
+	if (s->state != SESSION_TLS)			/* in a handshake there is nothing that could be said */
+		session_say(s, 421, enh, "%s %s", smtpd.conf.hostname, what);
 	session_end(s, what);
 }
 
@@ -523,6 +524,8 @@ smtpd_session_open(const struct smtpd_wire *wire, void *wire_ctx, const struct s
 	s->wire_ctx = wire_ctx;
 	s->peer = peer->peer;
 	s->local = peer->local;
+	if (s->peer.ss_family != AF_INET && s->peer.ss_family != AF_INET6)
+		s->peer.ss_family = AF_UNSPEC;		/* a program on this host, over a UNIX socket */
 	session_unmap(&s->peer);
 	session_unmap(&s->local);
 	session_address(&s->peer, s->ip, sizeof s->ip, &s->port);
@@ -539,6 +542,8 @@ smtpd_session_open(const struct smtpd_wire *wire, void *wire_ctx, const struct s
 	TAILQ_INSERT_TAIL(&smtpd.conns, s, link);
 	smtpd.conns_n++;
 	stats_add(STAT_smtpd_clients, 1);
+	if (smtpd.clients != NULL && s->peer.ss_family != AF_UNSPEC)
+		s->same_ip = client_count_enter(smtpd.clients, vh_conn_peer(s), ev_wall_s(smtpd.loop));
 	ev_timer_set(smtpd.loop, &s->whole, smtpd.conf.session_ms, session_whole, s);
 	s->in_input = true;				/* nothing is closed before we have returned */
 	hook_run(&s->run, VH_HOOK_PRE_CONNECTION, NULL, s->ip, session_hook_done);
@@ -578,6 +583,8 @@ smtpd_session_closed(struct vh_conn **sp, const char *why)
 	ev_timer_cancel(smtpd.loop, &s->idle);
 	ev_timer_cancel(smtpd.loop, &s->whole);
 	ev_timer_cancel(smtpd.loop, &s->penalty);
+	if (s->same_ip > 0)
+		client_count_leave(smtpd.clients, vh_conn_peer(s), ev_wall_s(smtpd.loop));
 	TAILQ_REMOVE(&smtpd.conns, s, link);
 	smtpd.conns_n--;
 	hook_run_fini(&s->run);

@@ -314,6 +314,17 @@ command_rcpt_ok(struct vh_conn *s, const char *text)
 	session_say(s, 250, "2.1.5", "%s", text);
 }
 
+/* command_unknown - one more recipient that does not exist: how many of this client, in this session or on the whole host */
+static unsigned
+command_unknown(struct vh_conn *s)
+{
+	unsigned n = 0;
+
+	if (smtpd.clients != NULL)
+		n = client_count_unknown(smtpd.clients, vh_conn_peer(s), ev_wall_s(smtpd.loop));
+	return ++s->unknown_rcpts > n ? s->unknown_rcpts : n;
+}
+
 static void
 command_rcpt_done(struct vh_conn *s)
 {
@@ -323,7 +334,7 @@ command_rcpt_done(struct vh_conn *s)
 		return;
 	case HOOK_REFUSE:
 		/* a sender who tries names is slowed down; one who is refused for other reasons is not */
-		if (strcmp(s->run.call.enh, "5.1.1") == 0 && ++s->unknown_rcpts > smtpd.conf.unknown_limit)
+		if (strcmp(s->run.call.enh, "5.1.1") == 0 && command_unknown(s) > smtpd.conf.unknown_limit)
 			session_penalty(s);
 		break;
 	case HOOK_CLOSE:

@@ -204,6 +204,8 @@ smtpd_house(void *ctx)
 {
 	(void) ctx;
 	stats_file_flush();
+	if (smtpd.clients != NULL)
+		client_count_check(smtpd.clients);
 	plugin_stats_flush(smtpd.plugins);
 	ev_timer_set(smtpd.loop, &front.house, SMTPD_HOUSE_MS, smtpd_house, NULL);
 }
@@ -212,6 +214,7 @@ static void
 smtpd_start(struct ev_loop *loop)
 {
 	struct buf reason = BUF_INIT(8192);
+	const char *why = "";
 
 	smtpd.loop = loop;
 	if (smtpd.conf.name_ms > 0)
@@ -221,6 +224,8 @@ smtpd_start(struct ev_loop *loop)
 	buf_fini(&reason);
 	stats_file_open(front.data_fd, smtpd.conf.params);
 	plugin_stats_open(front.data_fd);
+	if (front.data_fd >= 0 && (smtpd.clients = client_count_open(front.data_fd, &why)) == NULL)
+		msg_warn("%s: %s: connections of a client are counted in each worker alone", CLIENT_COUNT_FILE, why);
 	smtpd_house(NULL);
 }
 
@@ -236,6 +241,7 @@ smtpd_leaving(void)
 	plugin_stats_flush(smtpd.plugins);
 	plugin_stats_close();
 	plugins_free(&smtpd.plugins);
+	client_count_close(&smtpd.clients);
 	stats_file_close();
 }
 

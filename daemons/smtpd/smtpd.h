@@ -17,6 +17,7 @@
 
 #include "body.h"
 #include "builtin.h"
+#include "client_count.h"
 #include "data_reader.h"
 #include "peer_name.h"
 #include "vouch_plugin.h"
@@ -258,6 +259,7 @@ struct vh_conn {
 	char   *params;			/* parameters of MAIL and RCPT */
 	/* counts */
 	unsigned errors, junk, overshoot, unknown_rcpts, messages;
+	unsigned same_ip;		/* connections of this client when it came; 0: not counted yet */
 	int64_t	start_ms;
 };
 
@@ -284,6 +286,7 @@ struct smtpd {
 	struct ev_loop *loop;
 	struct plugins *plugins;
 	int	spool_fd;		/* directory */
+	struct client_count *clients;	/* NULL: this worker counts for itself */
 	struct dns *dns;		/* see smtpd_dns; a test puts its own here */
 	TAILQ_HEAD(, vh_conn) conns;
 	unsigned conns_n;

@@ -243,6 +243,10 @@ vh_conn_same_ip(const struct vh_conn *c)
 	const struct vh_conn *other;
 	unsigned n = 0;
 
+	if (c->peer.ss_family == AF_UNSPEC)
+		return 1;				/* no address, and not all the same */
+	if (c->same_ip > 0)
+		return c->same_ip;
 	TAILQ_FOREACH(other, &smtpd.conns, link)
 		if (other->peer.ss_family == c->peer.ss_family && strcmp(other->ip, c->ip) == 0)
 			n++;

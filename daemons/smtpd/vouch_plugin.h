@@ -193,7 +193,7 @@ const char *vh_conn_tls(const struct vh_conn *);		/* "TLSv1.3", or NULL in clear
 bool	vh_conn_relay(const struct vh_conn *);			/* relay client: mail to anywhere */
 void	vh_conn_set_relay(struct vh_conn *, bool);
 int64_t	vh_conn_start_ms(const struct vh_conn *);		/* when it was accepted: see vh_now_ms */
-unsigned vh_conn_same_ip(const struct vh_conn *);		/* connections from its address, this one included */
+unsigned vh_conn_same_ip(const struct vh_conn *);		/* connections from its address when it came, this one included */
 unsigned vh_conn_total(void);					/* connections in all */
 unsigned vh_conn_limit(void);					/* smtpd_client_limit: the most there may be */
 /* vh_peek - look at what the client has sent ahead; nothing is taken. Bytes, 0: nothing, -1: the client has closed */

@@ -220,6 +220,15 @@ starttls_injection(void **state)
 	assert_string_equal(smtpd_rig_heard(&c), "");
 	dialogue(&rig, &c, "C: RCPT TO:<c@d.test>\nS: 503 5.5.1 Say MAIL\n");
 	end(&rig);
+	/* nor is anything said into it */
+	begin(&rig, &c);
+	smtpd.conf.tls = true;
+	smtpd_rig_say(&rig, &c, "STARTTLS\r\n");
+	smtpd_rig_heard(&c);
+	smtpd_rig_advance(&rig, 300001);
+	assert_string_equal(smtpd_rig_heard(&c), "");
+	assert_null(c.conn);
+	end(&rig);
 	/* the handshake fails */
 	begin(&rig, &c);
 	smtpd.conf.tls = true;
@@ -589,6 +598,16 @@ connections(void **state)
 	assert_memory_equal(smtpd_rig_heard(&c[4]), "421 4.7.0 ", 10);
 	assert_int_equal(vh_conn_total(), 3);
 	assert_int_equal(vh_conn_same_ip(c[0].conn), 2);
+	end(&rig);
+	/* programs of this host, over a UNIX socket: no address, so not "too many of one address" */
+	begin(&rig, &c[0]);
+	smtpd.conf.client_ip_limit = 1;
+	smtpd_rig_open(&rig, &c[1], "");
+	assert_memory_equal(smtpd_rig_heard(&c[1]), "220 ", 4);
+	smtpd_rig_open(&rig, &c[2], "");
+	assert_memory_equal(smtpd_rig_heard(&c[2]), "220 ", 4);
+	assert_string_equal(vh_conn_ip(c[2].conn), "unknown");
+	assert_int_equal(vh_conn_peer(c[2].conn)->sa_family, AF_UNSPEC);
 	end(&rig);
 }
 

@@ -121,6 +121,19 @@ wait $other || fail "a session over a reload: $(cat "$T/reload.out")"
 want "a session over a reload" "$(tail -n 1 "$T/reload.out" | sed 's/^[0-9]* //')" "250 2.6.0 *"
 serves 2526 || fail "no service after the reload"
 
+# connections of one client are counted on all workers
+vouch_set s smtpd_client_connection_count_limit=1
+vouch_reload s >"$T/reload.log" 2>&1 || fail "reload: $(cat "$T/reload.log")"
+serves 2525 || fail "no service with a limit of one connection"
+"$TOOLS/smtpsay" "$LO" 2526 'EHLO c.test' 'MAIL FROM:<a@b.test>' 'RCPT TO:<hang@d.test>' QUIT >"$T/other.out" 2>&1 &
+other=$!
+waits() { [ "$(wc -l <"$T/other.out")" -ge 3 ]; }
+wait_for 5 waits
+want "a second connection" "$(says 2525 QUIT | head -n 1)" "421 4.7.0 *"
+wait $other
+wait_for 5 serves 2525
+vouch_set s smtpd_client_connection_count_limit=20
+
 # STARTTLS
 openssl req -x509 -newkey rsa:2048 -nodes -keyout "$T/key.pem" -out "$T/cert.pem" -days 2 -subj /CN=mx.test >/dev/null 2>&1 ||
     fail "openssl: no certificate"
