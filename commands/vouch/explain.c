@@ -7,6 +7,7 @@
 #include <util/mem.h>
 #include <util/msg.h>
 #include <util/units.h>
+#include <util/utf8.h>
 
 #include "records.h"
 
@@ -111,6 +112,7 @@ vouch_explain(struct vouch *v)
 	struct explain e = { .records = &r };
 	struct address_answer ans;
 	char	text[400];
+	bool	storable;
 	int	ret = records_open(&r, v, RECORDS_DB | RECORDS_LOOK);
 
 	if (r.params == NULL)
@@ -126,10 +128,16 @@ vouch_explain(struct vouch *v)
 		else if (e.found)
 			explain_host(&r, e.origin);
 	}
-	address_query(e.have ? &e.rec : NULL, true, r.now_s, &r.rules, &ans);
-	printf("a query now:\n  answer     %s: %.*s\n  probe      %s\n", ans.status == VERIFY_TODO ? "in progress" : record_word(ans.status),
-	    (int) (ans.text_len < sizeof text ? ans.text_len : sizeof text), msg_clean(text, sizeof text, ans.text),
-	    ans.probe ? r.db != NULL ? "yes, if no other host has one under way" : "yes" : "no");
+	storable = !r.params->smtputf8_enable || utf8_valid(v->argv[1], strlen(v->argv[1]));
+	address_query(e.have ? &e.rec : NULL, storable, r.now_s, &r.rules, &ans);
+	if (strlen(v->argv[1]) > SHMTAB_KEY_MAX)	/* the service does not even look */
+		printf("a query now:\n  answer     %s: %s\n  probe      no: the address is longer than %d bytes\n",
+		    record_word(VERIFY_DEFER), VERIFY_UNAVAIL_TEXT, SHMTAB_KEY_MAX);
+	else
+		printf("a query now:\n  answer     %s: %.*s\n  probe      %s%s\n", ans.status == VERIFY_TODO ? "in progress" : record_word(ans.status),
+		    (int) (ans.text_len < sizeof text ? ans.text_len : sizeof text), msg_clean(text, sizeof text, ans.text),
+		    ans.probe ? r.db != NULL ? "yes, if no other host has one under way" : "yes" : "no",
+		    storable ? "" : "; its result cannot be kept: the address is not UTF-8");
 	mem_free(&e.text);
 	records_close(&r);
 	return ret;

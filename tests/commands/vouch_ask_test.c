@@ -203,6 +203,26 @@ nobody_keeps_it_waiting(void **state)
 	assert_in_range(t.c.ms, 300, 10000);
 }
 
+/* addresses about which nothing can be kept: explain says what the service will do */
+static void
+explain_the_impossible(void **state)
+{
+	char	*longest = mem_alloc(8194);
+
+	(void) state;
+	memset(longest, 'a', 8193);
+	command_fini(&t.c);
+	command_run(&t.c, "vouch", "-c", t.etc, "explain", longest, NULL);
+	command_want(&t.c, "too long", 0, "defer: Address verification status unavailable\n  probe      no: the address is longer than 8192");
+	command_fini(&t.c);
+	command_run(&t.c, "vouch", "-c", t.etc, "explain", longest + 1, NULL);
+	command_want(&t.c, "as long as may be", 0, "in progress: |probe      yes\n");
+	command_fini(&t.c);
+	command_run(&t.c, "vouch", "-c", t.etc, "explain", "\xff@x", NULL);
+	command_want(&t.c, "not UTF-8", 0, "in progress: |cannot be kept: the address is not UTF-8");
+	free(longest);
+}
+
 static void
 stats_without_a_cache(void **state)
 {
@@ -231,6 +251,7 @@ main(void)
 		cmocka_unit_test(held_at_the_end),
 		cmocka_unit_test(updates),
 		cmocka_unit_test(nobody_keeps_it_waiting),
+		cmocka_unit_test(explain_the_impossible),
 		cmocka_unit_test(stats_without_a_cache),
 	};
 
