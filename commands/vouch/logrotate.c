@@ -52,7 +52,8 @@ logrotate_file(struct check *c)
 	}
 	to = mem_printf("%s.%s", p->maillog_file, suffix);
 	if (renameat2(AT_FDCWD, p->maillog_file, AT_FDCWD, to, RENAME_NOREPLACE) < 0) {
-		vouch_sorry("cannot rename %s to %s: %s", p->maillog_file, to, strerror(errno));
+		vouch_sorry("cannot rename %s to %s: %s%s", p->maillog_file, to, strerror(errno),
+		    errno == EEXIST ? ": that name was taken a moment ago; try again" : "");
 	} else if (c->running && vouch_running(p->queue_directory, &pid) > 0 &&
 	    (ret = vouch_reload_master(p->queue_directory, pid)) != VOUCH_DONE) {
 		vouch_sorry("the log file is %s now, and the running daemons go on writing to it", to);

@@ -150,7 +150,9 @@ vouch_help(FILE *fp)
 		const struct vouch_row *r = &vouch_rows[i];
 		int	n = fprintf(fp, "  %s %s", r->name, r->args);
 
-		fprintf(fp, "%*s%s\n", n < 28 ? 28 - n : 1, "", r->what);
+		if (n > 27)
+			fprintf(fp, "\n");
+		fprintf(fp, "%*s%s\n", n > 27 ? 28 : 28 - n, "", r->what);
 	}
 	fprintf(fp, "manual: vouch(1)\n");
 }
