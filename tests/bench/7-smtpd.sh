@@ -30,6 +30,8 @@ vouch_start s
 all_there() { [ "$(workers "$T/s/queue" smtpd | wc -l)" = "$(nproc)" ]; }
 wait_for 10 all_there
 VPID=$(tr -d ' ' <"$T/s/queue/pid/master.pid")
+# shellcheck disable=SC2046
+bench_prefer "$SINK" "$PFPID" "$VPID" $(workers "$T/s/queue" smtpd)
 
 # once KEY PORT PID SESSIONS - smtp-source, then mload; a line "rate p50 p99 cpu_us" into $FIGURES/KEY
 once() {
