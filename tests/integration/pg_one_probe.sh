@@ -9,7 +9,8 @@ HOSTS="a b c d"
 
 pg_make one
 for h in $HOSTS; do
-	vouch_pg "$h" one verify_prefork_limit=4
+	# a database without an answer in time is as good as none, and each host probes for itself: this machine has 24 processes to run
+	vouch_pg "$h" one verify_prefork_limit=4 address_verify_map_timeout=10s
 	cleanupd_start "$h" "$h" --result 'never-*=-' --result '0:250 2.1.5 Ok'
 	vouch_start "$h"
 done
