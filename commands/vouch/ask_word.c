@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <util/json_out.h>
@@ -21,8 +22,13 @@ const struct ask_word ask_words[VERIFY_STATUSES] = {
 char *
 ask_trouble(const char *path, const char *why)
 {
-	char   *dir = getcwd(NULL, 0);
-	char   *text = mem_printf("%s/%s: %s; see 'vouch status'", dir != NULL ? dir : ".", path, why);
+	static const char connect[] = "connect to ";
+	size_t	n = strlen(path), skip = strncmp(why, connect, strlen(connect)) == 0 ? strlen(connect) : 0;
+	char   *dir = getcwd(NULL, 0), *text;
+
+	if (strncmp(why + skip, path, n) == 0 && strncmp(why + skip + n, ": ", 2) == 0)
+		why += skip + n + 2;			/* the client names it too, but not where it is */
+	text = mem_printf("%s/%s: %s; see 'vouch status' and the log", dir != NULL ? dir : ".", path, why);
 
 	free(dir);
 	return text;
