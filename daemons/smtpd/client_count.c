@@ -106,6 +106,16 @@ count_modify(void *ctx, const struct shmtab_val *old, struct shmtab_val *new_r)
 	return SHMTAB_PUT;
 }
 
+/* count_others - whether workers besides this one have connections of the client */
+static bool
+count_others(struct client_count *t, const struct count_record *r)
+{
+	for (size_t i = 0; i < COUNT_WORKERS; i++)
+		if (r->share[i].owner != 0 && r->share[i].owner != shmtab_self(t->tab))
+			return true;
+	return false;
+}
+
 /* count_dead - workers of this record that are gone; asked outside the table's lock, since it costs system calls */
 static size_t
 count_dead(struct client_count *t, const struct count_record *r, uint32_t *dead)
@@ -182,7 +192,7 @@ client_count_enter(struct client_count *t, const struct sockaddr *sa, int64_t no
 	if (n == 0 || shmtab_modify(t->tab, key, n, now_s, count_modify, &c) < 0)
 		return 1;				/* a table that is busy refuses nobody */
 	sum = count_sum(&c.rec);
-	if (sum > CLIENT_COUNT_MANY && (p.dead_n = count_dead(t, &c.rec, p.dead)) > 0 &&
+	if (count_others(t, &c.rec) && (p.dead_n = count_dead(t, &c.rec, p.dead)) > 0 &&
 	    shmtab_modify(t->tab, key, n, now_s, count_prune, &p) == 0)
 		sum = count_sum(&p.rec);
 	return sum > 0 ? sum : 1;

@@ -19,8 +19,7 @@ struct client_count *client_count_open(int data_fd, const char **why_r);
 void	client_count_close(struct client_count **);
 void	client_count_check(struct client_count *);	/* once a second or so: follow a replaced file */
 /* client_count_enter - one connection more; returns how many this client has on all workers. client_count_leave - one less;
- * whoever has entered must leave. Shares of workers that have died are looked for above CLIENT_COUNT_MANY */
-#define CLIENT_COUNT_MANY	4
+ * whoever has entered must leave */
 unsigned client_count_enter(struct client_count *, const struct sockaddr *, int64_t now_s);
 void	client_count_leave(struct client_count *, const struct sockaddr *, int64_t now_s);
 /* client_count_unknown - one more recipient that does not exist; returns how many lately */

@@ -124,6 +124,11 @@ several_workers(void **state)
 	waitpid(b, NULL, 0);
 	assert_int_equal(client_count_enter(c, client("192.0.2.9"), NOW), 1);
 	client_count_leave(c, client("192.0.2.9"), NOW);
+	a = worker(1);					/* a single one of the dead would do harm where one is the limit */
+	kill(a, SIGKILL);
+	waitpid(a, NULL, 0);
+	assert_int_equal(client_count_enter(c, client("192.0.2.9"), NOW), 1);
+	client_count_leave(c, client("192.0.2.9"), NOW);
 	client_count_close(&c);
 }
 
