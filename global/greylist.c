@@ -586,7 +586,6 @@ greylist_open(struct greylist **gp, const struct params *p, const char *app, str
 		return -1;
 	}
 	g->lists = greylist_lists_open(p);
-	g->store_conf.keep_passed = g->store_conf.rules.by_triplet || greylist_lists_exclude_some(g->lists);
 	if ((g->data_dirfd = greylist_dir(p->data_directory)) < 0)
 		msg_warn("data_directory %s: %s: greylisting records are not shared with other workers and not kept",
 		    p->data_directory, strerror(errno));

@@ -118,7 +118,7 @@ bool	greylist_busy(const struct greylist *);
 /* greylist_reread - look at the files of the allow-lists now, not at the next interval */
 void	greylist_reread(struct greylist *);
 
-/* greylist_done_fn - res is valid during the call */
+/* greylist_done_fn - res is valid during the call, as long as it does not call greylist_decide itself */
 typedef void greylist_done_fn(void *ctx, const struct greylist_result *res);
 enum greylist_when { GREYLIST_NOW, GREYLIST_LATER };
 

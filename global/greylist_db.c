@@ -36,7 +36,7 @@
 	" seen = GREATEST(a.seen, excluded.seen)," TEXT("client") TEXT("sender") TEXT("recipient") \
 	" changed = excluded.changed, origin = excluded.origin" \
 	" WHERE excluded.begun >= a.forgot"
-#define PART(n) "split_part(q.text, chr(31), " n ")"
+#define PART(n) "split_part(q.words, chr(31), " n ")"
 
 #define WRITE \
 	"INSERT INTO vouch_greylist AS a (id, begun, seen, tries, passed, forgot, changed, origin, members, client, sender," \
@@ -44,7 +44,7 @@
 	    " SELECT q.id, q.begun, q.seen, q.tries, q.passed, q.forgot, q.changed, $4::bigint, " PART("1") ", " PART("2") ", " \
 	    PART("3") ", " PART("4") \
 	    " FROM unnest($1::text[], $2::text[], $3::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[])" \
-	    " AS q(id, text, changed, begun, seen, tries, passed, forgot) ORDER BY q.id" \
+	    " AS q(id, words, changed, begun, seen, tries, passed, forgot) ORDER BY q.id" \
 	    UNITE " RETURNING " COLUMNS
 
 static bool
@@ -243,7 +243,7 @@ greylist_db_clean_args(void *ctx, int64_t now, struct pg_args *a)
 
 	pg_arg_int(a, now - db->rules->window_s);
 	pg_arg_int(a, now - db->rules->expire_s);
-	pg_arg_int(a, db->keep_passed ? now - db->rules->expire_s : GREYLIST_TIME_MAX);
+	pg_arg_int(a, db->rules->keep_passed ? now - db->rules->expire_s : GREYLIST_TIME_MAX);
 	pg_arg_int(a, now - GREYLIST_DB_FORGET_S);
 }
 

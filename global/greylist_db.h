@@ -20,7 +20,6 @@ enum { GREYLIST_DB_BEGUN, GREYLIST_DB_SEEN, GREYLIST_DB_TRIES, GREYLIST_DB_PASSE
 /* the context of the kind */
 struct greylist_db {
 	const struct greylist_rules *rules;
-	bool	 keep_passed;		/* triplets that passed are of use: greylist_pass_scope, greylist_auto_allow_exclude */
 	/* text: client, sender and recipient of a record for people, parted as above; "" when they are not known */
 	const char *(*text)(void *ctx, const char *id, size_t id_len);
 	bool	 (*may_clean)(void *ctx);

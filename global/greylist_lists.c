@@ -228,9 +228,3 @@ greylist_lists_excluded(struct greylist_lists *l, const struct client_addr *a, c
 
 	return l->n[LISTS_EXCLUDE] > 0 && lists_clients(l, LISTS_EXCLUDE, a, name, &rule);
 }
-
-bool
-greylist_lists_exclude_some(const struct greylist_lists *l)
-{
-	return l->n[LISTS_EXCLUDE] > 0;
-}

@@ -28,6 +28,5 @@ bool	greylist_lists_regexp(struct greylist_lists *, const char *client, const ch
 	    const char **rule_r);
 /* greylist_lists_excluded - greylist_auto_allow_exclude */
 bool	greylist_lists_excluded(struct greylist_lists *, const struct client_addr *, const char *name);
-bool	greylist_lists_exclude_some(const struct greylist_lists *);	/* whether that names any file */
 
 #endif

@@ -22,6 +22,7 @@ greylist_rules_init(struct greylist_rules *r, const struct params *p, struct buf
 		.pending_limit = (unsigned) p->greylist_pending_limit,
 		.by_triplet = strcmp(p->greylist_pass_scope, "triplet") == 0,
 	};
+	r->keep_passed = r->by_triplet || p->greylist_auto_allow_exclude[0] != 0;
 	if (p->greylist_delay >= p->greylist_retry_window) {
 		buf_adds(why, "parameter greylist_delay: must be less than greylist_retry_window\n");
 		ret = -1;
@@ -179,7 +180,7 @@ greylist_record_expiry(const struct greylist_record *r, const struct greylist_ru
 	case 'T':
 		if (r->passed_s == 0)
 			return r->first_s + rules->window_s;
-		return rules->by_triplet ? r->last_s + rules->expire_s : r->passed_s;
+		return rules->keep_passed ? r->last_s + rules->expire_s : r->passed_s;
 	case 'N':
 		return r->last_s + rules->window_s;
 	case 'X':
@@ -356,8 +357,9 @@ greylist_judge(const struct greylist_known *k, const struct greylist_rules *rule
 		return GREYLIST_KNOWN_SENDER;
 	if (t->kind != 'T')
 		return GREYLIST_NEW;
+	/* of use where senders do not become known; elsewhere it stands for a sender that was forgotten alone */
 	if (t->passed_s != 0)
-		return (rules->by_triplet || exclude) && greylist_record_alive(t, rules, now) ? GREYLIST_KNOWN_TRIPLET : GREYLIST_NEW;
+		return greylist_record_alive(t, rules, now) ? GREYLIST_KNOWN_TRIPLET : GREYLIST_NEW;
 	age = record_max(now - t->first_s, 0);		/* another host's clock may be a little ahead */
 	if (age < rules->delay_s) {
 		*left_r = rules->delay_s - age;

@@ -27,6 +27,7 @@ struct greylist_rules {
 	unsigned domain_count, client_count;	/* members that make D and C full; 0: never */
 	unsigned pending_limit;			/* 0: none */
 	bool	by_triplet;			/* greylist_pass_scope */
+	bool	keep_passed;			/* triplets that passed are of use: that, or greylist_auto_allow_exclude */
 };
 /* greylist_rules_init - -1 with a line in why when the parameters contradict each other */
 int	greylist_rules_init(struct greylist_rules *, const struct params *, struct buf *why);

@@ -130,7 +130,7 @@ store_change_apply(struct store_change *c)
 		if (r->kind == 0)			/* pushed out just now */
 			greylist_record_begin(r, rules, c->now_s);
 		c->done = r->passed_s == 0;
-		if (!c->shared && !c->s->conf.keep_passed)
+		if (!c->shared && !rules->keep_passed)
 			return SHMTAB_DELETE;
 		if (!c->done)
 			return SHMTAB_KEEP;
@@ -443,7 +443,7 @@ greylist_store_connect(struct greylist_store *s, struct ev_loop *loop, const str
 	s->loop = loop;
 	s->text = mem_array(GREYLIST_TEXTS, sizeof s->text[0]);
 	s->db_ctx = (struct greylist_db) {
-		.rules = &s->conf.rules, .keep_passed = s->conf.keep_passed, .text = store_text, .may_clean = store_may_clean,
+		.rules = &s->conf.rules, .text = store_text, .may_clean = store_may_clean,
 		.ctx = s,
 	};
 	s->db = db_store_new(loop, &c, &greylist_db_kind, &s->db_ctx, s->known);

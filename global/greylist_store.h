@@ -41,7 +41,6 @@ struct greylist_store_conf {
 	struct greylist_key_conf keys;
 	uint64_t bytes;				/* of both tables */
 	bool	clear;				/* greylist_privacy: text may go to the database */
-	bool	keep_passed;			/* triplets that passed are of use */
 	int	secret_dirfd;			/* of greylist_secret_file; -1: the secret is not kept. Borrowed until closed */
 	const char *secret_name;
 };

@@ -17,7 +17,7 @@
 
 static const struct greylist_rules rules = {
 	.delay_s = 300, .window_s = 2 * D, .expire_s = 35 * D, .interval_s = 3600, .skew_s = 60, .touch_s = 3600,
-	.domain_count = 2, .client_count = 5, .pending_limit = 100,
+	.domain_count = 2, .client_count = 5, .pending_limit = 100, .keep_passed = false,
 };
 
 static const char *
@@ -95,7 +95,7 @@ greylist_record_test_judge(void **state)
 		{ "passed, at the end",	-1, -1, -1, 0, 0, 40 * D, 36 * D, 35 * D, -1, true, false, GREYLIST_KNOWN_TRIPLET, 0, 0 },
 		{ "passed, expired",	-1, -1, -1, 0, 0, 40 * D, 36 * D, 35 * D + 1, -1, true, false, GREYLIST_NEW, 0, 0 },
 		{ "passed, excluded",	-1, -1, -1, 0, 0, 500, 100, 100, -1, false, true, GREYLIST_KNOWN_TRIPLET, 0, 0 },
-		{ "passed, sender forgotten", -1, -1, -1, 0, 0, 500, 100, 100, -1, false, false, GREYLIST_NEW, 0, 0 },
+		{ "passed, sender forgotten", -1, -1, -1, 0, 0, 500, 100, 100, -1, false, false, GREYLIST_KNOWN_TRIPLET, 0, 0 },
 	};
 
 	(void) state;

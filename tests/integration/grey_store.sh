@@ -112,6 +112,16 @@ wait_for 20 is_db a up
 wait_for 20 is_clean b
 wait_for 10 grep -q 'greylisting: the database is back, [0-9]* requests' "$T/b/log/grey.log"
 
+# a sender is forgotten alone, its triplet that has passed is not: this one passes, another begins
+expect b flip@x.test new
+begun=$(date +%s)
+wait_for 10 aged "$begun"
+expect b flip@x.test retry
+wait_for 5 is_clean b
+sql one "UPDATE vouch_greylist SET begun = 0, seen = 0, forgot = $(date +%s) + 1, changed = $(date +%s%6N), origin = 0 WHERE id LIKE 'S%' AND sender = 'flip@x.test'"
+wait_for 10 reason b flip@x.test known-triplet
+expect b flip@x.test new carol@example.com
+
 # the database freezes: what is known is decided as always, what is not passes within the time limit
 pg_signal one STOP
 before=$(now_ms)
