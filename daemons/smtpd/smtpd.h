@@ -297,7 +297,7 @@ extern struct smtpd smtpd;
 
 void	smtpd_conf_make(struct smtpd_conf *, const struct params *);
 
-/* ---- a session: session.c and its parts ---- */
+/* ---- a session: session.c, session_open.c, session_cmd.c, session_data.c ---- */
 struct smtpd_peer {			/* who has connected; AF_UNSPEC: not known */
 	struct sockaddr_storage peer, local;
 };
@@ -318,6 +318,8 @@ void	smtpd_session_closed(struct vh_conn **, const char *why);	/* the connection
 void	session_say(struct vh_conn *, unsigned code, const char *enh, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 void	session_raw(struct vh_conn *, const char *, size_t n);	/* bytes as they are */
 void	session_error(struct vh_conn *, unsigned code, const char *enh, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void	session_flush(struct vh_conn *);			/* what was said goes out, unless there is a penalty */
+void	session_whole(void *conn);				/* the session has taken too long */
 void	session_end(struct vh_conn *, const char *why);		/* after the last reply */
 void	session_enter(struct vh_conn *, enum session_state);
 void	session_go_on(struct vh_conn *);			/* what was waited for is there */
