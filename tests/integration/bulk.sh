@@ -100,11 +100,16 @@ cmp -s "$T/out.csv" "$T/kept" || fail "a complete output was changed"
 want "known before" "$(is known_before "$(tail -n 1 "$T/err")")" 10000
 
 # the service goes away for good: stops with 75, what is written is right, and it can be continued
-verify_bg -f "$T/list" -o "$T/json" --json -p 50 -t 2 2>"$T/err" &
+mkfifo "$T/half"
+verify_bg -f - -o "$T/json" --json -p 50 -t 2 <"$T/half" 2>"$T/err" &
 verify=$!
+exec 9>"$T/half"
+head -n 5000 "$T/list" >&9
 jlines() { [ -s "$T/json" ]; }
 wait_for 30 jlines
 vouch_stop v
+tail -n +5001 "$T/list" >&9 2>/dev/null
+exec 9>&-
 wait $verify
 want "service gone: exit status" $? 75
 grep -q "see 'vouch status'" "$T/err" || fail "service gone: $(cat "$T/err")"
@@ -131,10 +136,12 @@ wait $verify
 want "stopped by a signal: exit status" $? 75
 exec 8>&-
 
-# memory does not grow with the list
-seq -f 'u%.0f@good.test' 400000 | sed 's/^u.*/u1@good.test/' >"$T/long"
-peak() { sh -c 'ulimit -v 200000; exec "$@"' sh "$BIN/vouch" -c "$T/v/etc" verify -f "$1" -o "$T/long.out" 2>"$T/err"; }
-peak "$T/long" || fail "exit $?: $(cat "$T/err")"
-want "lines" "$(wc -l <"$T/long.out")" 400001
+# memory does not grow with the list (what a sanitizer makes needs more than this from the start)
+limited() { sh -c 'ulimit -v 60000; exec "$@"' sh "$BIN/vouch" -c "$T/v/etc" "$@"; }
+if limited -h >/dev/null 2>&1; then
+	seq 400000 | sed 's/.*/u1@good.test/' >"$T/long"
+	limited verify -f "$T/long" -o "$T/long.out" 2>"$T/err" || fail "exit $?: $(cat "$T/err")"
+	want "lines" "$(wc -l <"$T/long.out")" 400001
+fi
 vouch_stop v
 log_clean "$(vouch_log v)" 'killed by signal [^9]'
