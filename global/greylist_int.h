@@ -1,5 +1,6 @@
 /* global/greylist_int.h - what the parts of greylisting share; for them alone
- *	greylist.c	   life, and the order of decision
+ *	greylist.c	   life
+ *	greylist_decide.c  the order of decision
  *	greylist_answer.c  answers, log lines, counters
  *	greylist_dns.c	   DNS allow-lists
  */
@@ -82,6 +83,9 @@ struct greylist {
 	/* keys and answers of the present decision */
 	struct buf client, net, sender, recipient, action_text, text, header, line;
 };
+
+/* greylist_decide.c: greylist_back - if the database was away, see whether it is back */
+void	greylist_back(struct greylist *);
 
 /* greylist_answer.c */
 extern const enum greylist_verdict greylist_verdicts[GREYLIST_REASON_COUNT];
