@@ -266,6 +266,7 @@ check_run(struct check *c, const char *config_dir)
 	c->former = c->running ? 0 : pid;
 	check_values(c);
 	check_options(c);
+	check_probe(c);
 	if (c->placed) {
 		check_dirs(c);
 		check_services(c);

@@ -42,6 +42,7 @@ char   *check_where(const struct check *, const char *name);
 /* parts of check_run, each in a file of its own */
 void	check_values(struct check *);	/* check_values.c: values that cannot work, names that nobody reads */
 void	check_options(struct check *);	/* check_values.c: -o options in master.cf */
+void	check_probe(struct check *);	/* check_probe.c: what probe(8) would not start with */
 void	check_dirs(struct check *);	/* check_dirs.c: directories, owners, modes, room on disk */
 void	check_plugins(struct check *);	/* check_plugins.c: what smtpd(8) says about its plugins file */
 void	check_services(struct check *);	/* check_services.c: programs, sockets and ports of master.cf */
