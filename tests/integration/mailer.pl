@@ -32,11 +32,12 @@ sub say_to {
 }
 
 sub hello {
-	my $s = IO::Socket::INET->new(PeerAddr => $host, PeerPort => $port, Timeout => 20) or return;
+	my $s = IO::Socket::INET->new(PeerAddr => $host, PeerPort => $port, Timeout => 20) or return (undef, "no connection: $!");
 	binmode $s;
 	$s->autoflush(1);
-	reply($s) or return;
-	say_to($s, 'EHLO mailer.test') or return;
+	for my $r (reply($s) // 'lost before the greeting', say_to($s, 'EHLO mailer.test') // 'lost at EHLO') {
+		return (undef, $r) if $r !~ /^2/;
+	}
 	return $s;
 }
 
@@ -76,8 +77,9 @@ for my $n (0 .. $sessions - 1) {
 	}
 	my $s;
 	for (my $i = $n; $i < $messages; $i += $sessions) {
-		$s //= hello();
-		my ($on, $what) = $s ? send_one($s, $i) : (0, 'no connection');
+		my ($on, $what) = (1);
+		($s, $what) = hello() if !$s;
+		($on, $what) = send_one($s, $i) if $s;
 		syswrite STDOUT, "$i $what\n";
 		undef $s if !$on;
 	}

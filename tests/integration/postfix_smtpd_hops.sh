@@ -19,9 +19,14 @@ postfix_set message_size_limit=0 mailbox_size_limit=0 virtual_mailbox_limit=0 qu
 cat >>"$PF/master.cf" <<EOM
 $LO:2601   inet  n - n - -  smtpd -o cleanup_service_name=cleanup2 -o smtpd_relay_restrictions=reject_unauth_destination
 $LO:2602   inet  n - n - -  smtpd
+$LO:2603   inet  n - n - -  smtpd -o cleanup_service_name=cleanup2 -o smtpd_tls_security_level=encrypt
+  -o smtpd_tls_chain_files=$T/tls.pem
 $LO:2628   inet  n - n - -  qmqpd
 cleanup2   unix  n - n - 0  cleanup -o { virtual_alias_maps = inline:{bob@via.test=bob@next.test} }
 EOM
+openssl req -x509 -newkey rsa:2048 -nodes -keyout "$T/key.pem" -out "$T/cert.pem" -days 2 -subj /CN=mx.test >/dev/null 2>&1 ||
+	fail "openssl: no certificate"
+cat "$T/key.pem" "$T/cert.pem" >"$T/tls.pem"
 postfix_start
 
 smtpd_make s "queue/smtp $LO 2601" rcpt_test
@@ -32,7 +37,9 @@ smtpd_hop 2516 "queue/lmtp unix:$T/lmtp"
 smtpd_hop 2517 "queue/qmqp $LO 2628"
 smtpd_hop 2518 "queue/smtp $LO 2629"
 smtpd_hop 2519 "queue/smtp $LO 2601 early 1 xclient 0 reuse 1"
-vouch_set s message_size_limit=60000000
+smtpd_hop 2510 "queue/smtp $LO 2603 starttls encrypt"
+# a Postfix keeps its sessions for a while
+vouch_set s message_size_limit=60000000 smtpd_client_connection_count_limit=0
 vouch_start s
 
 mkdir "$T/sink" && chown postfix "$T/sink"
@@ -78,13 +85,14 @@ large() {
 }
 
 box=$T/mail/box more='\n'
-for port in 2515 2517 2519; do
+for port in 2515 2517 2519 2510; do
 	swaks_to $port bob@next.test
 	same "swaks to $port" "$T/body"
 done
 more=
 large 2515 bob@next.test
 large 2517 bob@next.test
+large 2510 bob@next.test
 
 # each once: 200 messages of ours by number, 200 of smtp-source by count
 once() {
@@ -93,7 +101,7 @@ once() {
 		fail "of $1 messages $(wc -l <"$T/numbers") arrived; more than once: $(grep -c -v '^ *1 ' "$T/numbers")"
 	find "$box" -type f -exec rm -f {} +
 }
-for port in 2515 2517; do
+for port in 2515 2517 2510; do
 	mailer $port 10 200 3000 bob@next.test
 	[ "$(grep -c '^[0-9]* 250 ' "$T/told")" = 200 ] || fail "not accepted: $(grep -v ' 250 ' "$T/told" | head -n 3)"
 	wait_for 30 arrived 200
@@ -122,6 +130,7 @@ same "swaks over LMTP" "$T/body"
 more='\n'
 large 2516 bob@next.test
 mailer 2516 10 200 3000 bob@next.test
+[ "$(grep -c '^[0-9]* 250 ' "$T/told")" = 200 ] || fail "not accepted: $(grep -v ' 250 ' "$T/told" | head -n 3)"
 wait_for 10 arrived 200
 once 200
 
