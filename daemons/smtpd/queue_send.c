@@ -12,6 +12,7 @@
 #include <util/mem.h>
 #include <global/hop_addrs.h>
 #include <global/smtp_send.h>
+#include <global/stats.h>
 
 #define QUEUE_CONNECT_MS	30000
 #define QUEUE_QUIT_MS		2000	/* nobody waits for the reply to QUIT */
@@ -25,6 +26,7 @@ struct queue_send {			/* an instance */
 	struct smtp_hop_conf hop_conf;
 	struct smtp_send_conf conf;
 	struct smtp_hop *hop;
+	struct smtp_hop_stat counted;	/* of its figures */
 };
 
 struct queue_txn {			/* a transaction */
@@ -86,6 +88,19 @@ queue_send_fini(struct vh_inst *inst)
 
 	smtp_hop_free(&q->hop);
 	mem_free(&q);
+}
+
+/* queue_send_count - what the hop has done since the last time */
+static void
+queue_send_count(struct queue_send *q)
+{
+	struct smtp_hop_stat now;
+
+	smtp_hop_stat(q->hop, &now);
+	stats_add(STAT_smtpd_hop_opened, now.opened - q->counted.opened);
+	stats_add(STAT_smtpd_hop_reused, now.reused - q->counted.reused);
+	stats_add(STAT_smtpd_hop_failed, now.failed - q->counted.failed);
+	q->counted = now;
 }
 
 /* answers */
@@ -151,6 +166,7 @@ queue_send_rcpt_answer(void *ctx, size_t i, const struct hop_answer *a)
 	if (call == NULL)
 		return;
 	t->call = NULL;
+	queue_send_count(t->q);
 	vh_resume(call, a->verdict == HOP_OK ? VH_OK : queue_answer(call, a));
 }
 
@@ -164,8 +180,11 @@ queue_send_done(void *ctx, const struct hop_answer *a)
 	if (call == NULL)
 		return;
 	t->call = NULL;
-	if (a->verdict == HOP_SOFT && smtp_send_unsure(t->send))
+	queue_send_count(t->q);
+	if (a->verdict == HOP_SOFT && smtp_send_unsure(t->send)) {
+		stats_add(STAT_smtpd_hop_unsure, 1);
 		vh_log(call, VH_LOG_WARN, "the next hop may have taken the message all the same: it may come twice");
+	}
 	if (a->verdict == HOP_OK)
 		for (size_t i = 0; i < smtp_send_rcpts(t->send); i++) {
 			const struct hop_answer *one = smtp_send_rcpt_answer(t->send, i);

@@ -94,4 +94,7 @@ uniq "$T/stored" | comm -13 - "$T/yes" >"$T/lost"
 [ "$(uniq -d "$T/stored" | wc -l)" = 0 ] || fail "twice: $(uniq -d "$T/stored" | tr '\n' ' ')"
 note "300 messages, $killed sessions of the next hop killed: $(wc -l <"$T/yes") accepted, $(wc -l <"$T/stored") kept, each once"
 [ "$killed" -ge 5 ] && [ "$(wc -l <"$T/yes")" -ge 10 ] || fail "that was no test: $killed killed, $(wc -l <"$T/yes") accepted"
+wait_for 5 counted s smtpd_hop_reused 1
+wait_for 5 counted s smtpd_hop_unsure 3
+wait_for 5 counted s smtpd_hop_failed 1
 log_clean "$(vouch_log s)"
