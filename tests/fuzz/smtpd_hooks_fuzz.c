@@ -290,7 +290,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 				client_gone(c);
 			break;
 		}
-		for (int turn = 0; turn < 5; turn++) {
+		for (int turn = (int) decide(4); turn > 0; turn--) {	/* 0: more happens before the loop comes round */
 			ev_turn(smtpd.loop, 0);
 			for (c = clients; c < clients + CLIENTS; c++) {
 				client_input(c);
