@@ -204,6 +204,7 @@ check_options(struct check *c)
 {
 	const struct master_cf_entry *s, *t;
 	struct buf why = BUF_INIT(4096);
+	char   *name;
 
 	TAILQ_FOREACH(s, &c->services, link) {
 		for (size_t i = 0; i < s->argc && s->argv[i][0] == '-'; i++) {
@@ -220,8 +221,11 @@ check_options(struct check *c)
 		for (t = TAILQ_FIRST(&c->services); t != s && strcmp(t->name, s->name) != 0; t = TAILQ_NEXT(t, link))
 			;
 		buf_reset(&why);
-		if (t == s && params_prefork(c->cf, s->name, s->maxproc, &why) < 0)
+		name = mem_printf("%s_prefork_limit", s->name);
+		/* one that has a row of its own was looked at with all other parameters */
+		if (t == s && params_find(name) == NULL && params_prefork(c->cf, s->name, s->maxproc, &why) < 0)
 			check_error(c, "%s", buf_str(&why));
+		free(name);
 	}
 	buf_fini(&why);
 }

@@ -78,6 +78,7 @@ static const struct {
 	{ "misspelt parameter", "adress_verify_hold_time = 3s\n", "", "c",
 	  "unknown parameter adress_verify_hold_time: did you mean address_verify_hold_time?" },
 	{ "a name of the user's own", "my_own = 3s\nmax_idle = ${my_own}\n", "", "", "no problems found" },
+	{ "bad prefork of verify, said once", "verify_prefork_limit = x\n", "", "csr", "parameter verify_prefork_limit: |1 error, 0 warnings" },
 	{ "prefork of a service", "verify2_prefork_limit = 2\n", "verify2 unix - - n - - verify\n", "", "no problems found" },
 	{ "bad prefork of a service", "verify2_prefork_limit = x\n", "verify2 unix - - n - - verify\n", "csr",
 	  "parameter verify2_prefork_limit: " },
