@@ -38,16 +38,38 @@ client_addr_mask(struct client_addr *a, unsigned keep)
 			a->bytes[i] &= (unsigned char) (0xff << (8 * i + 8 - keep));
 }
 
+/* addr_digits - 0 to 255, without printf, which would take most of the time; returns the end */
+static char *
+addr_digits(char *p, unsigned n)
+{
+	if (n >= 100)
+		*p++ = (char) ('0' + n / 100);
+	if (n >= 10)
+		*p++ = (char) ('0' + n / 10 % 10);
+	*p++ = (char) ('0' + n % 10);
+	return p;
+}
+
 void
 client_addr_print(const struct client_addr *a, unsigned keep, struct buf *out)
 {
-	char	text[INET6_ADDRSTRLEN];
+	char	text[INET6_ADDRSTRLEN + 4], *p = text;
 
-	if (a->bits == 0 || inet_ntop(a->bits == 32 ? AF_INET : AF_INET6, a->bytes, text, sizeof text) == NULL)
+	if (a->bits == 32)
+		for (int i = 0; i < 4; i++) {
+			if (i > 0)
+				*p++ = '.';
+			p = addr_digits(p, a->bytes[i]);
+		}
+	else if (a->bits != 0 && inet_ntop(AF_INET6, a->bytes, text, INET6_ADDRSTRLEN) != NULL)
+		p += strlen(p);
+	else
 		return;
-	buf_adds(out, text);
-	if (keep < a->bits)
-		buf_addf(out, "/%u", keep);
+	if (keep < a->bits) {
+		*p++ = '/';
+		p = addr_digits(p, keep);
+	}
+	buf_add(out, text, (size_t) (p - text));
 }
 
 bool

@@ -117,7 +117,9 @@ greylist_log_addr(struct greylist *g, const char *name, const char *addr)
 {
 	char	hash[17];
 
-	buf_addf(&g->line, " %s=<", name);
+	buf_addc(&g->line, ' ');
+	buf_adds(&g->line, name);
+	buf_adds(&g->line, "=<");
 	if (g->clear || addr[0] == 0)
 		greylist_log_text(&g->line, addr);
 	else {
@@ -138,7 +140,11 @@ greylist_log(struct greylist *g, const struct greylist_case *c, const struct gre
 	if (!g->log_known && (strncmp(word, "known-", 6) == 0 || strncmp(word, "allow-", 6) == 0))
 		return;
 	buf_reset(&g->line);
-	buf_addf(&g->line, "greylist=%s reason=%s client=", verdicts[res->verdict], word);
+	buf_adds(&g->line, "greylist=");
+	buf_adds(&g->line, verdicts[res->verdict]);
+	buf_adds(&g->line, " reason=");
+	buf_adds(&g->line, word);
+	buf_adds(&g->line, " client=");
 	greylist_log_text(&g->line, c->req.client_name[0] != 0 ? c->req.client_name : "unknown");
 	buf_addc(&g->line, '[');
 	greylist_log_text(&g->line, c->req.client_address);

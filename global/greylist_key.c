@@ -2,12 +2,12 @@
 #include "greylist_key.h"
 
 #include <ctype.h>
-#include <openssl/evp.h>
+#include <endian.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <util/mem.h>
-#include <util/msg.h>
+#include <util/siphash.h>
 
 #define KEY_NAME_MAX	255
 
@@ -190,8 +190,7 @@ greylist_client(const struct greylist_key_conf *c, const struct client_addr *a, 
 /* identifiers */
 
 struct greylist_hash {
-	EVP_MAC_CTX *mac;		/* SipHash-2-4 with 128 bits */
-	unsigned char secret[GREYLIST_SECRET_LEN];
+	struct siphash_key key;		/* the secret */
 	struct buf text;
 };
 
@@ -199,12 +198,11 @@ struct greylist_hash *
 greylist_hash_new(const unsigned char secret[GREYLIST_SECRET_LEN])
 {
 	struct greylist_hash *h = mem_alloc(sizeof *h);
-	EVP_MAC *mac = EVP_MAC_fetch(NULL, "SIPHASH", NULL);
+	uint64_t half[2];
 
-	if (mac == NULL || (h->mac = EVP_MAC_CTX_new(mac)) == NULL)
-		msg_fatal("OpenSSL has no SipHash: is its default provider turned off in openssl.cnf?");
-	EVP_MAC_free(mac);
-	memcpy(h->secret, secret, sizeof h->secret);
+	_Static_assert(sizeof half == GREYLIST_SECRET_LEN, "the secret is a key of SipHash");
+	memcpy(half, secret, sizeof half);
+	h->key = (struct siphash_key) { le64toh(half[0]), le64toh(half[1]) };
 	buf_init(&h->text, 4 * GREYLIST_ADDR_MAX);
 	return h;
 }
@@ -214,7 +212,6 @@ greylist_hash_free(struct greylist_hash **hp)
 {
 	if (*hp == NULL)
 		return;
-	EVP_MAC_CTX_free((*hp)->mac);
 	buf_fini(&(*hp)->text);
 	mem_free(hp);
 }
@@ -222,12 +219,7 @@ greylist_hash_free(struct greylist_hash **hp)
 static void
 key_sum(struct greylist_hash *h, unsigned char sum[16])
 {
-	size_t	n = 0;
-
-	if (EVP_MAC_init(h->mac, h->secret, sizeof h->secret, NULL) != 1 ||
-	    EVP_MAC_update(h->mac, (const unsigned char *) buf_str(&h->text), h->text.len) != 1 ||
-	    EVP_MAC_final(h->mac, sum, &n, 16) != 1 || n != 16)
-		msg_panic("key_sum: SipHash fails");
+	siphash_128(&h->key, h->text.data, h->text.len, sum);
 }
 
 void
