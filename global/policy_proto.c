@@ -34,7 +34,7 @@ void
 policy_in_reset(struct policy_in *in)
 {
 	buf_shrink(&in->text, 4096);
-	in->line = 0;
+	in->line = in->bytes = 0;
 	in->lines = 0;
 	memset(in->value, 0, sizeof in->value);
 }
@@ -42,7 +42,7 @@ policy_in_reset(struct policy_in *in)
 bool
 policy_in_partial(const struct policy_in *in)
 {
-	return in->text.len > 0;
+	return in->bytes > 0;
 }
 
 static enum policy_in_next
@@ -52,24 +52,34 @@ policy_in_bad(struct policy_in *in, const char *why)
 	return POLICY_IN_BAD;
 }
 
-/* policy_in_line - the present line is complete, without its end, and NUL-terminated: remember its value; the last one of a name wins */
-static void
-policy_in_line(struct policy_in *in)
+/* policy_in_line - a complete line, without its end: if its name is one of ours, keep it, NUL-terminated; the last one of a name wins
+ * line      behind in->text.data + in->line when it is there already, else elsewhere
+ * returns   false: no room */
+static bool
+policy_in_line(struct policy_in *in, const char *line, size_t n)
 {
-	const char *line = in->text.data + in->line, *eq = strchr(line, '=');
-	size_t	len;
+	const char *eq = memchr(line, '=', n);
+	size_t	len = eq != NULL ? (size_t) (eq - line) : 0;
 
-	if (eq == NULL) {
-		if (in->odd[0] == 0)
-			msg_clean(in->odd, sizeof in->odd, line);
-		return;
+	if (eq == NULL && in->odd[0] == 0) {
+		char	shown[sizeof in->odd] = "";
+
+		memcpy(shown, line, n < sizeof shown ? n : sizeof shown - 1);
+		msg_clean(in->odd, sizeof in->odd, shown);
 	}
-	len = (size_t) (eq - line);
 	for (size_t i = 0; i < NELEM(policy_in_names); i++)
 		if (policy_in_names[i].len == len && memcmp(policy_in_names[i].name, line, len) == 0) {
+			if (in->text.len == in->line && buf_add(&in->text, line, n) < 0)
+				return false;
+			buf_cut(&in->text, in->line + n);
+			if (buf_add(&in->text, "", 1) < 0)
+				return false;
 			in->value[i] = in->line + len + 1;
-			return;
+			in->line = in->text.len;
+			return true;
 		}
+	buf_cut(&in->text, in->line);
+	return true;
 }
 
 static void
@@ -85,33 +95,39 @@ policy_in_done(struct policy_in *in, struct policy_request *req)
 enum policy_in_next
 policy_in_feed(struct policy_in *in, const char *data, size_t n, size_t *used_r, struct policy_request *req)
 {
-	for (*used_r = 0; *used_r < n; ) {
-		const char *from = data + *used_r, *lf = memchr(from, '\n', n - *used_r);
-		size_t	piece = lf != NULL ? (size_t) (lf - from) : n - *used_r, line_len;
+	const char *nul = memchr(data, 0, n);
 
-		if (memchr(from, 0, piece) != NULL)
+	for (*used_r = 0; *used_r < n; ) {
+		const char *line = data + *used_r, *lf = memchr(line, '\n', n - *used_r);
+		size_t	len = lf != NULL ? (size_t) (lf - line) : n - *used_r, begun = in->text.len - in->line;
+
+		if (nul != NULL && nul < line + len)
 			return policy_in_bad(in, "a NUL byte");
-		if (piece > POLICY_PROTO_LINE_MAX - (in->text.len - in->line))
+		if (len > POLICY_PROTO_LINE_MAX - begun)
 			return policy_in_bad(in, "a line of more than 16 kB");
-		if (buf_add(&in->text, from, piece) < 0)
+		if (len + 1 > POLICY_PROTO_MAX - in->bytes)
 			return policy_in_bad(in, "more than 64 kB");
-		*used_r += piece;
+		in->bytes += len;
+		*used_r += len + (lf != NULL);
+		if ((lf == NULL || begun > 0) && buf_add(&in->text, line, len) < 0)
+			return policy_in_bad(in, "more than 64 kB");
 		if (lf == NULL)
 			break;
-		++*used_r;
-		line_len = in->text.len - in->line;
-		if (line_len > 0 && in->text.data[in->text.len - 1] == '\r')
-			buf_cut(&in->text, in->text.len - 1), line_len--;
-		if (line_len == 0) {
+		if (begun > 0) {			/* else it need not be copied to be looked at */
+			line = in->text.data + in->line;
+			len += begun;
+		}
+		if (len > 0 && line[len - 1] == '\r')
+			len--;
+		if (len == 0) {
 			policy_in_done(in, req);
 			return POLICY_IN_DONE;
 		}
+		in->bytes++;
 		if (++in->lines > POLICY_PROTO_LINES_MAX)
 			return policy_in_bad(in, "more than 200 lines");
-		if (buf_add(&in->text, "", 1) < 0)	/* with its NUL */
+		if (!policy_in_line(in, line, len))
 			return policy_in_bad(in, "more than 64 kB");
-		policy_in_line(in);
-		in->line = in->text.len;
 	}
 	return POLICY_IN_MORE;
 }

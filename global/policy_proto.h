@@ -36,8 +36,9 @@ enum policy_in_next {
 
 /* reads one request after the other, in whatever pieces it comes; holds POLICY_PROTO_MAX bytes at most */
 struct policy_in {
-	struct buf text;		/* complete lines, each NUL-terminated; then the present one */
+	struct buf text;		/* complete lines of ours, each NUL-terminated; then what there is of the present one */
 	size_t	line;			/* where the present line begins */
+	size_t	bytes;			/* of this request so far */
 	unsigned lines;
 	const char *why;		/* BAD: static */
 	char	odd[100];		/* the first line without "=" since policy_in_init, printable; "" when there was none */
