@@ -9,9 +9,36 @@
 #include <util/msg.h>
 #include <util/sock.h>
 
+static ssize_t ms_write(struct ms_client *, const void *, size_t);
+
+/* Replies that may wait for each other (ms_reply): a few at a time, at the latest at the end of the turn */
+
+static struct {
+	unsigned n;
+	struct ms_client *of[MS_TOGETHER];
+	struct ev_defer end;
+} ms_later;
+
+/* ms_later_drop - the client is going: what it was to be told goes out now or never */
+static void
+ms_later_drop(struct ms_client *c)
+{
+	unsigned i = 0;
+
+	if (!c->later)
+		return;
+	while (ms_later.of[i] != c)
+		i++;
+	ms_later.of[i] = ms_later.of[--ms_later.n];
+	c->later = false;
+	if (c->out.len > 0)
+		(void) ms_write(c, c->out.data, c->out.len);
+}
+
 void
 ms_client_close(struct ms_client *c)
 {
+	ms_later_drop(c);
 	if (!c->over)
 		ms_process.ops->closed(c, c->ctx);
 	TAILQ_REMOVE(&ms_process.clients, c, link);
@@ -31,6 +58,7 @@ ms_client_close(struct ms_client *c)
 
 static void ms_client_io(void *, int, unsigned);
 static void ms_client_more(void *);
+static void ms_client_resume(void *);
 
 static void
 ms_client_timeout(void *ctx)
@@ -62,6 +90,13 @@ ms_client_end(struct ms_client *c)
 	ev_timer_set(ms_process.loop, &c->timer, MS_LINGER_MS, ms_client_timeout, c);
 }
 
+/* ms_client_waits - the client does not take what it is told */
+static bool
+ms_client_waits(const struct ms_client *c)
+{
+	return c->out.len > 0 && !c->later;
+}
+
 /* ms_client_watch - descriptors and time limit as the state of the client wants them */
 static void
 ms_client_watch(struct ms_client *c)
@@ -70,13 +105,13 @@ ms_client_watch(struct ms_client *c)
 		ms_handshake(c);
 		return;
 	}
-	if (c->out.len > 0 || c->last)
+	if (ms_client_waits(c) || c->last)
 		ev_io_set(ms_process.loop, &c->io, c->fd, EV_WRITE, ms_client_io, c);	/* first the replies, then more requests */
 	else if (c->eof || (c->held && c->in.len > 0))
 		ev_io_cancel(ms_process.loop, &c->io);
 	else
 		ev_io_set(ms_process.loop, &c->io, c->fd, EV_READ, ms_client_io, c);
-	if (c->out.len > 0 || (c->partial && !c->held))
+	if (ms_client_waits(c) || (c->partial && !c->held))
 		ev_timer_set(ms_process.loop, &c->timer, c->limit_ms, ms_client_timeout, c);
 	else
 		ev_timer_cancel(ms_process.loop, &c->timer);
@@ -156,6 +191,54 @@ ms_send(struct ms_client *c, const void *data, size_t n)
 	}
 	if ((size_t) done < n && buf_add(&c->out, (const char *) data + done, n - (size_t) done) < 0)
 		c->broken = true;
+}
+
+static void
+ms_later_send(void *ctx)
+{
+	struct ms_client *c;
+	ssize_t done;
+
+	(void) ctx;
+	for (unsigned i = 0; i < ms_later.n; i++) {
+		c = ms_later.of[i];
+		c->later = false;
+		if ((done = ms_write(c, c->out.data, c->out.len)) == (ssize_t) c->out.len) {
+			buf_reset(&c->out);
+			continue;
+		}
+		if (done < 0 && errno != EAGAIN && errno != EINTR)
+			c->broken = true;
+		else if (done > 0)
+			buf_drop(&c->out, (size_t) done);
+		if (!c->broken)
+			ms_client_watch(c);
+		else if (!c->held)			/* else whoever holds it finds out */
+			ev_defer_set(ms_process.loop, &c->resume, ms_client_resume, c);
+	}
+	ms_later.n = 0;
+	ev_defer_cancel(ms_process.loop, &ms_later.end);
+}
+
+void
+ms_reply(struct ms_client *c, const void *data, size_t n)
+{
+	if (c->broken || ms_client_waits(c)) {
+		ms_send(c, data, n);
+		return;
+	}
+	if (buf_add(&c->out, data, n) < 0) {
+		c->broken = true;
+		return;
+	}
+	if (c->later)
+		return;
+	c->later = true;
+	ms_later.of[ms_later.n++] = c;
+	if (ms_later.n == MS_TOGETHER)
+		ms_later_send(NULL);
+	else if (ms_later.n == 1)
+		ev_defer_set(ms_process.loop, &ms_later.end, ms_later_send, NULL);
 }
 
 /* ms_client_eof - nothing more will come, and everything is used: close the client when no reply is left to make */

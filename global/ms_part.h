@@ -13,6 +13,8 @@
 
 #define MS_READ_SIZE	 (64u << 10)	/* one read: many requests of a client that sends ahead */
 
+#define MS_TOGETHER	 4		/* replies that wait for each other */
+
 struct ms_client {
 	TAILQ_ENTRY(ms_client) link;
 	int	fd;
@@ -24,6 +26,7 @@ struct ms_client {
 	struct tls *tls;		/* NULL: in clear */
 	struct tls_ctx *tls_ctx;	/* set until the handshake is done */
 	bool	eof;			/* nothing more will come */
+	bool	later;			/* a reply waits for others: it is in out, and one of those to be sent at the end of the turn */
 	int64_t active_ms;		/* last time bytes came or went */
 	void   *ctx;
 	struct ev_io io;

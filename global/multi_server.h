@@ -66,6 +66,9 @@ void	multi_server_main(int argc, char **argv, const struct multi_server *) __att
  * takes nothing for ipc_timeout, or lets more than that pile up, is closed (after the current callback). */
 #define MS_OUT_MAX	(256u << 10)
 void	ms_send(struct ms_client *, const void *, size_t n);
+/* ms_reply - as ms_send, for a short reply that may wait for those to other clients until the end of the turn. To wake a client that
+ * sleeps costs as much as a small request; one that is awake finds its reply without that */
+void	ms_reply(struct ms_client *, const void *, size_t n);
 /* ms_resume - the held reply was sent (ms_send): go on with the client's next request, from the loop */
 void	ms_resume(struct ms_client *);
 /* ms_fd - the client's socket, for questions about it (getpeername); borrowed, neither to be read nor to be closed */

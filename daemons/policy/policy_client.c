@@ -90,7 +90,7 @@ policy_reply(struct policy_client *c, const char *action)
 
 	buf_reset(&b);
 	policy_put_action(&b, action);
-	ms_send(c->ms, b.data, b.len);
+	ms_reply(c->ms, b.data, b.len);
 	stats_add(STAT_policy_requests, 1);
 }
 

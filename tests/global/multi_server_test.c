@@ -32,6 +32,7 @@
 /* the daemon */
 
 static struct ev_loop *echo_loop;
+static void (*echo_say)(struct ms_client *, const void *, size_t) = ms_send;	/* or ms_reply */
 
 struct echo {
 	struct ms_client *ms;
@@ -52,7 +53,7 @@ echo_opened(struct ms_client *ms)
 	struct echo *e = mem_alloc(sizeof *e);
 
 	e->ms = ms;
-	ms_send(ms, "hello\n", 6);
+	echo_say(ms, "hello\n", 6);
 	return e;
 }
 
@@ -61,7 +62,7 @@ echo_held(void *ctx)
 {
 	struct echo *e = ctx;
 
-	ms_send(e->ms, "held\n", 5);
+	echo_say(e->ms, "held\n", 5);
 	ms_resume(e->ms);
 }
 
@@ -80,15 +81,15 @@ echo_input(struct ms_client *ms, void *ctx, const char *data, size_t n, size_t *
 		e->line[e->len - 1] = 0;
 		e->len = 0;
 		if (strncmp(e->line, "echo ", 5) == 0) {
-			ms_send(ms, e->line + 5, strlen(e->line + 5));
-			ms_send(ms, "\n", 1);
+			echo_say(ms, e->line + 5, strlen(e->line + 5));
+			echo_say(ms, "\n", 1);
 		} else if (strcmp(e->line, "hold") == 0) {
 			ev_timer_set(echo_loop, &e->timer, 50, echo_held, e);
 			return MS_HOLD;
 		} else if (strcmp(e->line, "big") == 0) {
 			big = mem_alloc(200000);
 			memset(big, 'b', 200000);
-			ms_send(ms, big, 200000);
+			echo_say(ms, big, 200000);
 			mem_free(&big);
 		} else
 			return MS_CLOSE;
@@ -133,7 +134,7 @@ echo_talk_greet(void *ctx)
 	ssize_t n = ms_peek(e->ms, data, sizeof data);
 
 	snprintf(text, sizeof text, "peek %zd early %u\n", n, echo_early_n);
-	ms_send(e->ms, text, strlen(text));
+	echo_say(e->ms, text, strlen(text));
 	ms_resume(e->ms);
 }
 
@@ -164,13 +165,13 @@ echo_talk_input(struct ms_client *ms, void *ctx, const char *data, size_t n, siz
 	char	text[200];
 
 	if (n >= 4 && memcmp(data, "bye\n", 4) == 0) {
-		ms_send(ms, "bye\n", 4);
+		echo_say(ms, "bye\n", 4);
 		ms_finish_slowly(ms);
 		return MS_HOLD;
 	}
 	if (n >= 4 && memcmp(data, "who\n", 4) == 0) {
 		snprintf(text, sizeof text, "%s %s\n", address != NULL ? address : "none", port != NULL ? port : "none");
-		ms_send(ms, text, strlen(text));
+		echo_say(ms, text, strlen(text));
 		return MS_MORE;
 	}
 	return echo_input(ms, ctx, data, n, used, partial);
@@ -181,7 +182,7 @@ echo_talk_dismiss(struct ms_client *ms, void *ctx, bool late)
 {
 	(void) ctx;
 	(void) late;
-	ms_send(ms, "leaving\n", 8);
+	echo_say(ms, "leaving\n", 8);
 	ms_finish(ms);
 }
 
@@ -260,6 +261,56 @@ test_requests(void **state)
 	say(other, "quit\n", "");
 	closed(other, WAIT_MS);
 	close(fd);
+	mini_master_fini(&m);
+}
+
+/* many whose requests are there in one turn; some leave, some are left, some take nothing yet */
+static void
+test_together(void **state)
+{
+	struct mini_master m;
+	char	text[40], want[60], got[65536];
+	size_t	sum = 0;
+	int	fd[60], n;
+	pid_t	pid;
+
+	(void) state;
+	begin(&m, "", true, NULL);
+	for (int i = 0; i < 60; i++)
+		fd[i] = hello(&m);
+	for (int round = 0; round < 3; round++) {
+		assert_int_equal(kill(pid = m.pid, SIGSTOP), 0);
+		for (int i = 0; i < 60; i++) {
+			n = snprintf(text, sizeof text, "echo %d\n%s%s", i, i % 5 == 0 ? "echo more\n" : i == 33 ? "big\n" : "",
+			    round == 2 && i % 7 == 0 ? "quit\n" : "");
+			assert_int_equal(write(fd[i], text, (size_t) n), n);
+			if (round == 1 && i % 11 == 0) {
+				close(fd[i]);
+				fd[i] = -1;
+			}
+		}
+		assert_int_equal(kill(pid, SIGCONT), 0);
+		for (int i = 0; i < 60; i++) {
+			if (fd[i] < 0) {
+				fd[i] = hello(&m);
+				continue;
+			}
+			if (i == 33) {		/* more than a socket takes at once */
+				for (sum = 0; sum < 200003; sum += (size_t) n)
+					assert_true((n = (int) test_read_some(fd[i], got, sizeof got, 1, WAIT_MS)) > 0);
+				assert_int_equal(sum, 200003);
+			} else {
+				snprintf(want, sizeof want, "%d\n%s", i, i % 5 == 0 ? "more\n" : "");
+				say(fd[i], "", want);
+			}
+			if (round == 2) {
+				if (i % 7 == 0)
+					closed(fd[i], WAIT_MS);
+				else
+					close(fd[i]);
+			}
+		}
+	}
 	mini_master_fini(&m);
 }
 
@@ -672,6 +723,7 @@ main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_together),
 		cmocka_unit_test(test_half_closed),
 		cmocka_unit_test(test_bad_clients),
 		cmocka_unit_test(test_status_reports),
@@ -684,11 +736,23 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_conversations),
 		cmocka_unit_test(test_pass),
 	};
+	/* the same with replies that may wait for each other */
+	const struct CMUnitTest replies[] = {
+		cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_together),
+		cmocka_unit_test(test_half_closed),
+		cmocka_unit_test(test_bad_clients),
+		cmocka_unit_test(test_drain_in_place),
+		cmocka_unit_test(test_pass),
+	};
+	int	failed;
 
 	struct multi_server ops = echo_ops;
 
 	if (getenv("ECHO_EOF") != NULL)
 		ops.eof = echo_eof;
+	if (getenv("ECHO_REPLY") != NULL)
+		echo_say = ms_reply;
 	if (getenv("ECHO_TALK") != NULL) {
 		ops.pass = true;
 		ops.opened = echo_talk_opened;
@@ -699,5 +763,7 @@ main(int argc, char **argv)
 	if (getenv("GENERATION") != NULL)
 		multi_server_main(argc, argv, &ops);
 	signal(SIGPIPE, SIG_IGN);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	setenv("ECHO_REPLY", "1", 1);
+	return failed + cmocka_run_group_tests(replies, NULL, NULL);
 }

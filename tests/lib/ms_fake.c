@@ -76,6 +76,12 @@ ms_send(struct ms_client *c, const void *data, size_t n)
 }
 
 __attribute__((weak)) void
+ms_reply(struct ms_client *c, const void *data, size_t n)
+{
+	ms_send(c, data, n);
+}
+
+__attribute__((weak)) void
 ms_resume(struct ms_client *c)
 {
 	assert_true(c->held);
