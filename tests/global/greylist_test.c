@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -517,6 +518,68 @@ greylist_test_pending_limit(void **state)
 	world_close();
 }
 
+/* four workers are asked about the same triplet at once: it begins once; and once more, it is passed once */
+static void
+greylist_test_workers(void **state)
+{
+	enum { WORKERS = 4, ROUNDS = 50 };
+	struct greylist_request q = plain;
+	char	got[WORKERS], sender[40];
+	unsigned new, early, retry, known;
+	int	go[2], told[2];
+	pid_t	pid;
+
+	(void) state;
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < ROUNDS; i++) {
+			if (i == 0 && round == 0)
+				world_open("greylist_auto_allow_domain_count = 0\ngreylist_auto_allow_count = 0\n");
+			if (i == 0 && round == 1)
+				world_at(300);
+			snprintf(sender, sizeof sender, "a@w%c%c.example", 'a' + i % 26, 'a' + i / 26);
+			q.sender = sender;
+			assert_int_equal(pipe(go), 0);
+			assert_int_equal(pipe(told), 0);
+			for (int k = 0; k < WORKERS; k++) {
+				if ((pid = fork()) == 0) {
+					struct greylist *g;
+					struct greylist_result res;
+					struct buf why = BUF_INIT(1000);
+					char	c = 'x';
+
+					close(go[1]);
+					if (greylist_open(&g, w.params, "test", &why) < 0)
+						_exit(1);
+					greylist_start(g, w.loop);
+					(void) !read(go[0], &c, 1);		/* end of file: now */
+					if (greylist_decide(g, &q, &res, never, NULL, NULL) == GREYLIST_NOW)
+						c = res.reason == GREYLIST_NEW ? 'n' : res.reason == GREYLIST_EARLY ? 'e' :
+						    res.reason == GREYLIST_RETRY ? 'r' : res.reason == GREYLIST_KNOWN_SENDER ? 'k' : 'x';
+					_exit(write(told[1], &c, 1) == 1 ? 0 : 1);
+				}
+				assert_true(pid > 0);
+			}
+			close(go[0]);
+			close(go[1]);
+			close(told[1]);
+			new = early = retry = known = 0;
+			for (int k = 0; k < WORKERS; k++) {
+				assert_int_equal(read(told[0], &got[k], 1), 1);
+				new += got[k] == 'n';
+				early += got[k] == 'e';
+				retry += got[k] == 'r';
+				known += got[k] == 'k';
+			}
+			close(told[0]);
+			while (wait(NULL) > 0)
+				;
+			if (round == 0 ? new != 1 || early != WORKERS - 1 : retry != 1 || known != WORKERS - 1)
+				fail_msg("round %d.%d: %.4s", round, i, got);
+		}
+	}
+	world_close();
+}
+
 /* a table full of pending triplets, from many networks, costs no known sender */
 static void
 greylist_test_full(void **state)
@@ -847,6 +910,7 @@ main(void)
 		cmocka_unit_test(greylist_test_answers),
 		cmocka_unit_test(greylist_test_scopes),
 		cmocka_unit_test(greylist_test_pending_limit),
+		cmocka_unit_test(greylist_test_workers),
 		cmocka_unit_test(greylist_test_full),
 		cmocka_unit_test(greylist_test_lists),
 		cmocka_unit_test(greylist_test_clock),
