@@ -16,7 +16,6 @@ static bool
 greylist_known(struct greylist *g, struct greylist_case *c, int64_t now)
 {
 	const struct greylist_ids *ids = &c->ids;
-	struct greylist_record t;
 
 	c->reason = greylist_judge(&c->known, &g->store_conf.rules, c->exclude, now, &c->left_s, &c->delay_s);
 	switch (c->reason) {
@@ -37,7 +36,7 @@ greylist_known(struct greylist *g, struct greylist_case *c, int64_t now)
 		return true;
 	case GREYLIST_RETRY:
 		c->tries = c->known.t.tries + 1;
-		if (!greylist_store_pass(g->store, ids, &c->names, c->exclude, now, &t))	/* another worker, just now */
+		if (!greylist_store_pass(g->store, ids, &c->names, c->exclude, now))	/* another worker, just now */
 			c->reason = g->store_conf.rules.by_triplet || c->exclude ? GREYLIST_KNOWN_TRIPLET : GREYLIST_KNOWN_SENDER;
 		return true;
 	default:

@@ -252,13 +252,14 @@ store_get(struct greylist_store *s, const char *id, int64_t now_s, struct greyli
 void
 greylist_store_get(struct greylist_store *s, const struct greylist_ids *ids, int64_t now_s, struct greylist_known *k)
 {
-	store_get(s, ids->c, now_s, &k->c);
+	/* the triplet first: it goes after its sender was made (greylist_store_pass), so that one of them is always seen */
+	store_get(s, ids->t, now_s, &k->t);
+	store_get(s, ids->s, now_s, &k->s);
 	if (ids->has_domain)
 		store_get(s, ids->d, now_s, &k->d);
 	else
 		k->d.kind = 0;
-	store_get(s, ids->s, now_s, &k->s);
-	store_get(s, ids->t, now_s, &k->t);
+	store_get(s, ids->c, now_s, &k->c);
 }
 
 /* asking the database */
@@ -367,30 +368,33 @@ greylist_store_again(struct greylist_store *s, const struct greylist_ids *ids, i
 
 bool
 greylist_store_pass(struct greylist_store *s, const struct greylist_ids *ids, const struct greylist_names *names, bool exclude,
-    int64_t now_s, struct greylist_record *t_r)
+    int64_t now_s)
 {
-	struct store_change c = { .op = STORE_PASS, .now_s = now_s };
-	bool	first;
+	const struct greylist_rules *rules = &s->conf.rules;
+	struct store_change c;
+	bool	known = false, first;
 
-	first = !store_change(s, ids->t, &c, names) || c.done;
-	*t_r = c.was;
-	if (exclude)
-		return first;
-	c = (struct store_change) { .op = STORE_KNOW, .now_s = now_s };
-	(void) store_change(s, ids->s, &c, names);
-	if (ids->has_domain && s->conf.rules.domain_count > 0) {
+	if (!exclude) {
+		c = (struct store_change) { .op = STORE_KNOW, .now_s = now_s };
+		known = store_change(s, ids->s, &c, names) && c.was.kind != 0 && greylist_record_alive(&c.was, rules, now_s);
+	}
+	if (!exclude && ids->has_domain && rules->domain_count > 0) {
 		c = (struct store_change) { .op = STORE_ADD, .now_s = now_s };
 		memcpy(&c.member, ids->s + 1, sizeof c.member);		/* 24 bits of the sender's hash */
 		(void) store_change(s, ids->d, &c, names);
 	}
-	if (s->conf.rules.client_count > 0) {
-		c = (struct store_change) { .op = STORE_ADD, .now_s = now_s,
-			.member = (uint32_t) (now_s / s->conf.rules.interval_s) };
+	if (!exclude && rules->client_count > 0) {
+		c = (struct store_change) { .op = STORE_ADD, .now_s = now_s, .member = (uint32_t) (now_s / rules->interval_s) };
 		(void) store_change(s, ids->c, &c, names);
 	}
-	c = (struct store_change) { .op = STORE_CLEAR, .now_s = now_s };
-	(void) store_change(s, ids->n, &c, NULL);
-	return first;
+	if (!exclude) {
+		c = (struct store_change) { .op = STORE_CLEAR, .now_s = now_s };
+		(void) store_change(s, ids->n, &c, NULL);
+	}
+	c = (struct store_change) { .op = STORE_PASS, .now_s = now_s };
+	first = !store_change(s, ids->t, &c, names) || c.done;
+	/* where the triplet is removed, only its sender tells that somebody was faster */
+	return exclude || rules->by_triplet ? first : !known;
 }
 
 void

@@ -89,9 +89,9 @@ bool	greylist_store_written(struct greylist_store *, const struct greylist_ids *
 void	greylist_store_again(struct greylist_store *, const struct greylist_ids *, int64_t now_s);
 /* greylist_store_pass - a good retry: its triplet is done, its sender, domain and client have proved themselves
  * exclude   greylist_auto_allow_exclude: only the triplet
- * t_r	     the triplet as it was; returns false when another worker has just done the same */
+ * returns   false when another worker has just done the same */
 bool	greylist_store_pass(struct greylist_store *, const struct greylist_ids *, const struct greylist_names *, bool exclude,
-	    int64_t now_s, struct greylist_record *t_r);
+	    int64_t now_s);
 /* greylist_store_touch - the record of this id was seen again */
 void	greylist_store_touch(struct greylist_store *, const char *id, const struct greylist_names *, int64_t now_s);
 /* greylist_store_admit - one more triplet of this network waits; false: it must not */
