@@ -300,7 +300,7 @@ ms_client_resume(void *ctx)
 		ms_client_eof(c);
 		return;
 	}
-	if (in.len == 0 || c->last) {
+	if (in.len == 0 || c->last || c->out.len > 0) {	/* first the replies: what comes next has more of them */
 		ms_client_watch(c);
 		return;
 	}
@@ -437,8 +437,11 @@ ms_client_io(void *ctx, int fd, unsigned events)
 		ms_client_flush(c);
 		if (c->broken || (c->last && c->out.len == 0))
 			ms_client_end(c);
-		else
+		else {
+			if (c->out.len == 0 && c->in.len > 0 && !c->held)
+				ev_defer_set(ms_process.loop, &c->resume, ms_client_resume, c);
 			ms_client_watch(c);
+		}
 		return;
 	}
 	n = c->over ? recv(fd, data, sizeof data, 0) : ms_read(c, data, sizeof data);

@@ -19,6 +19,7 @@
 #define SMTPCBD_COMPLAIN_MS 60000	/* once per client address */
 #define SMTPCBD_COMPLAINTS  32		/* addresses that are remembered for that */
 #define SMTPCBD_OUT_MAX	    (64u << 10)
+#define SMTPCBD_TURN_MAX    (32u << 10)	/* bytes of replies; then others have their turn, and these are sent first */
 
 struct smtpcbd_client {
 	struct ms_client *ms;
@@ -28,6 +29,7 @@ struct smtpcbd_client {
 	struct ev_timer timer;
 	int64_t	 line_ms;		/* when the unfinished line began */
 	bool	 closing;
+	struct ev_defer again;		/* go on with what came in the same piece */
 	unsigned count;
 	char	 peer[INET6_ADDRSTRLEN];
 	struct buf line;		/* the unfinished line */
@@ -68,6 +70,7 @@ smtpcbd_client_late(void *ctx)
 	struct smtpcbd_client *c = ctx;
 
 	c->closing = true;
+	ev_defer_cancel(smtpcbd_loop, &c->again);
 	ms_finish(c->ms);
 }
 
@@ -92,6 +95,7 @@ smtpcbd_client_close(struct smtpcbd_client *c)
 {
 	c->closing = true;
 	ev_timer_cancel(smtpcbd_loop, &c->timer);
+	ev_defer_cancel(smtpcbd_loop, &c->again);
 	smtpcbd_client_flush(c);
 	ms_finish(c->ms);
 	return MS_HOLD;
@@ -273,6 +277,14 @@ smtpcbd_client_alien(const struct buf *line)
 	return (first < ' ' && first != '\r') || first >= 0x80 || memchr(buf_str(line), 0, line->len) != NULL;
 }
 
+static void
+smtpcbd_client_again(void *ctx)
+{
+	struct smtpcbd_client *c = ctx;
+
+	ms_resume(c->ms);
+}
+
 enum ms_next
 smtpcbd_input(struct ms_client *ms, void *ctx, const char *data, size_t n, size_t *used_r, bool *partial_r)
 {
@@ -286,7 +298,7 @@ smtpcbd_input(struct ms_client *ms, void *ctx, const char *data, size_t n, size_
 	*used_r = n;
 	if (c->closing)
 		return MS_HOLD;
-	for (*used_r = 0; *used_r < n && next == MS_MORE; *used_r += used) {
+	for (*used_r = 0; *used_r < n && next == MS_MORE && smtpcbd_out.len < SMTPCBD_TURN_MAX; *used_r += used) {
 		line = smtpcbd_client_line(c, data + *used_r, n - *used_r, &used, &len);
 		if (c->line.full || len > SMTPCB_LINE_MAX + (line != NULL))
 			next = smtpcbd_client_odd(c, "request too long");
@@ -303,6 +315,10 @@ smtpcbd_input(struct ms_client *ms, void *ctx, const char *data, size_t n, size_
 	smtpcbd_client_flush(c);
 	if (next == MS_MORE)
 		smtpcbd_client_patience(c);
+	if (next == MS_MORE && *used_r < n) {
+		ev_defer_set(smtpcbd_loop, &c->again, smtpcbd_client_again, c);
+		return MS_HOLD;
+	}
 	return next;
 }
 
@@ -329,6 +345,7 @@ smtpcbd_closed(struct ms_client *ms, void *ctx)
 	(void) ms;
 	address_ask_left(smtpcbd_ask, &c->asker);
 	ev_timer_cancel(smtpcbd_loop, &c->timer);
+	ev_defer_cancel(smtpcbd_loop, &c->again);
 	buf_fini(&c->line);
 	mem_free(&c);
 }

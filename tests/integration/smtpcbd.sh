@@ -84,6 +84,11 @@ want "HTTP" "$(raw 'GET / HTTP/1.0\r\nHost: x\r\n\r\n')" 'TEMPFAIL:bad request::
 want "TLS" "$(raw '\026\003\001\002\000\001\000')" 'TEMPFAIL:bad request::*'
 want "1 MB without an end" "$(perl -e 'print "a" x 1048576' | perl -MIO::Socket::INET -e '$SIG{PIPE} = "IGNORE"; local $/; my $d = <STDIN>;
     my $s = IO::Socket::INET->new(PeerAddr => $ARGV[0]); print $s $d; print <$s>' "$P" 2>/dev/null; echo .)" "*."
+want "100,000 requests of one who reads later" "$(perl -MIO::Socket::INET -e '$SIG{PIPE} = "IGNORE"; alarm 60;
+    my $s = IO::Socket::INET->new(PeerAddr => $ARGV[0]) or die;
+    if (!fork) { my ($d, $o) = ("<>\n" x 100000, 0); while ($o < length $d) { $o += syswrite($s, $d, length($d) - $o, $o) || last }
+        shutdown $s, 1; exit }
+    sleep 1; my $n = 0; while (<$s>) { $n++ } print $n' "$P" 2>&1)" 100000
 want "a connection without a word" "$(raw '')" ''
 want "still there" "$(raw '<ann@good.test>\n<bad@good.test>\n')" 'OK:250*ann@good.test*FAIL:550*'
 
