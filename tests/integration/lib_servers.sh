@@ -1,4 +1,4 @@
-# tests/integration/lib_servers.sh - mail servers that nobody here wrote: Exim, OpenSMTPD, postgrey; sourced after lib.sh
+# tests/integration/lib_servers.sh - mail servers that nobody here wrote: Exim, OpenSMTPD, Dovecot, postgrey; sourced after lib.sh
 # Their Debian packages conflict with Postfix: they are downloaded and unpacked into $T, and run in a mount namespace of their own,
 # in which /usr, /etc and /var are what the host has plus the packages. Nothing is installed.
 
@@ -11,7 +11,7 @@ servers_fetch() {
 		cd "$T/pkg" || exit 1
 		apt-get -q download exim4-daemon-light libidn12 libgnutls-dane0 libunbound8 libdb5.3 libnsl2 libtirpc3 \
 		    libevent-2.1-7 opensmtpd postgrey libberkeleydb-perl libnet-server-perl libnetaddr-ip-perl libnet-dns-perl \
-		    libio-multiplex-perl
+		    libio-multiplex-perl dovecot-core dovecot-lmtpd libexttextcat-2.0-0 liblua5.4-0 libsodium23 libstemmer0d libwrap0 libunwind8
 	) >"$T/fetch.log" 2>&1 || skip "needs apt-get download: $(tail -n 1 "$T/fetch.log")"
 	for servers_deb in "$T"/pkg/*.deb; do
 		dpkg -x "$servers_deb" "$T/root" || fail "dpkg -x $servers_deb"
@@ -23,7 +23,7 @@ mount -t overlay overlay -o lowerdir=$T/root/usr:/usr /usr
 mount -t overlay overlay -o lowerdir=/etc,upperdir=$T/up/etc,workdir=$T/work/etc /etc
 mount -t overlay overlay -o lowerdir=/var,upperdir=$T/up/var,workdir=$T/work/var /var
 for user in Debian-exim:9991:/var/spool/exim4 opensmtpd:9992:/var/lib/opensmtpd/empty opensmtpq:9993:/nonexistent \\
-    postgrey:9994:/var/lib/postgrey ann:9995:/home/ann; do
+    postgrey:9994:/var/lib/postgrey ann:9995:/home/ann dovecot:9996:/nonexistent dovenull:9997:/nonexistent; do
 	name=\${user%%:*} rest=\${user#*:}
 	id "\$name" >/dev/null 2>&1 && continue
 	echo "\$name:x:\${rest%%:*}:\${rest%%:*}::\${rest#*:}:/usr/sbin/nologin" >>/etc/passwd
@@ -102,6 +102,42 @@ EOM
 	inside opensmtpd sh -c "mkdir -p /var/lib/opensmtpd/empty /var/spool/smtpd /run && chmod 711 /var/spool/smtpd &&
 	    rm -f /var/run/smtpd.sock && exec smtpd -d -f $T/bsd/smtpd.conf"
 	wait_for 20 smtp_up "$1" "$2"
+}
+
+# dovecot_start SOCKET MAILDIR - LMTP: mail for bob@next.test goes to MAILDIR, everybody else does not exist
+dovecot_start() {
+	mkdir -p "$T/dovecot/run" "$2"
+	chown 9995:9995 "$2"
+	echo "bob@next.test:{PLAIN}x:9995:9995::$T/dovecot::userdb_mail=maildir:$2" >"$T/dovecot/users"
+	cat >"$T/dovecot/dovecot.conf" <<EOM
+protocols = lmtp
+base_dir = $T/dovecot/run
+state_dir = $T/dovecot/run
+log_path = $T/dovecot/dovecot.log
+ssl = no
+first_valid_uid = 1
+mailbox_list_index = no
+default_vsz_limit = 1G
+passdb {
+  driver = passwd-file
+  args = $T/dovecot/users
+}
+userdb {
+  driver = passwd-file
+  args = $T/dovecot/users
+}
+service lmtp {
+  chroot =
+  unix_listener $1 {
+    mode = 0666
+  }
+}
+service stats {
+  chroot =
+}
+EOM
+	inside dovecot sh -c "rm -rf /etc/dovecot && mkdir /etc/dovecot && cp $T/dovecot/dovecot.conf /etc/dovecot/ && exec dovecot -F"
+	wait_for 20 test -S "$1"
 }
 
 # postgrey_start SOCKET DELAY - greylisting for Postfix: a policy service

@@ -1,5 +1,5 @@
 # postfix_smtpd_hops - real clients and real next hops around smtpd(8): swaks, smtp-source and a Postfix send; a Postfix (SMTP, QMQP),
-# smtp-sink (LMTP) and, where it can be had, Exim receive. Bodies arrive byte for byte, 50 MB too, and each message once
+# smtp-sink (LMTP) and, where they can be had, Exim and Dovecot (LMTP) receive. Bodies arrive byte for byte, 50 MB too, and each message once
 . ./lib.sh
 . ./lib_postfix.sh
 . ./lib_smtpd.sh
@@ -37,6 +37,7 @@ smtpd_hop 2516 "queue/lmtp unix:$T/lmtp"
 smtpd_hop 2517 "queue/qmqp $LO 2628"
 smtpd_hop 2518 "queue/smtp $LO 2629"
 smtpd_hop 2519 "queue/smtp $LO 2601 early 1 xclient 0 reuse 1"
+smtpd_hop 2511 "queue/lmtp unix:$T/dovecot.lmtp early 1"
 smtpd_hop 2510 "queue/smtp $LO 2603 starttls encrypt"
 # a Postfix keeps its sessions for a while
 vouch_set s message_size_limit=60000000 smtpd_client_connection_count_limit=0
@@ -134,7 +135,7 @@ mailer 2516 10 200 3000 bob@next.test
 wait_for 10 arrived 200
 once 200
 
-# Exim, unpacked beside it
+# Exim and Dovecot, unpacked beside it
 log_clean "$(vouch_log s)"
 if (servers_fetch) >"$T/exim.why" 2>&1; then
 	box=$T/eximbox more='\n'
@@ -150,7 +151,19 @@ if (servers_fetch) >"$T/exim.why" 2>&1; then
 	once 50
 	mailer 2518 1 1 3000 nobody@exim.test
 	want "unknown to Exim" "$(cat "$T/told")" "0 550 *"
+
+	box=$T/dovecot/mail/new more='\n'
+	dovecot_start "$T/dovecot.lmtp" "$T/dovecot/mail"
+	swaks_to 2511 bob@next.test
+	same "swaks to Dovecot" "$T/body"
+	more=
+	large 2511 bob@next.test
+	mailer 2511 5 50 3000 bob@next.test
+	wait_for 30 arrived 50
+	once 50
+	mailer 2511 1 1 3000 eve@next.test
+	want "unknown to Dovecot" "$(cat "$T/told")" "0 550 5.1.1 *"
 else
-	note "without Exim: $(tail -n 1 "$T/exim.why")"
+	note "without Exim and Dovecot: $(tail -n 1 "$T/exim.why")"
 fi
 log_clean "$(vouch_log s)"
