@@ -7,10 +7,11 @@
  *   -t  answers that take longer are counted as late= (1000)
  *   -x  what an answer's action begins with; others are wrong=
  * SOCKET is a path, or HOST:PORT. A request has all 29 attributes of Postfix 3.7; each is a mail transaction of its own.
- * Prints one line of name=value figures. Exit 1 when an answer was wrong or a connection was lost.
+ * Prints one line of name=value figures; SIGTERM ends the run as its time does. Exit 1 when an answer was wrong or a connection was lost.
  */
 #include <err.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +47,8 @@ static struct {
 	size_t	 samples;
 } load = { .conns = 16, .seconds = 1, .size = 1, .late_us = 1000000, .action = "" };
 
+static volatile sig_atomic_t pload_stop;	/* no new requests */
+
 static uint64_t
 pload_now(void)
 {
@@ -70,6 +73,13 @@ pload_request(char *out, size_t size, uint64_t number)
 	    (unsigned long long) number, (unsigned long long) number, (unsigned) getpid(), (unsigned long long) load.sent);
 }
 
+/* pload_more - whether a request that is due then is still to be sent */
+static bool
+pload_more(uint64_t due)
+{
+	return !pload_stop && (load.limit > 0 ? load.sent < load.limit : due < load.end_ns);
+}
+
 /* pload_next - send what is due; false: nothing is, yet or any more */
 static bool
 pload_next(struct pload_conn *c, uint64_t now)
@@ -78,9 +88,7 @@ pload_next(struct pload_conn *c, uint64_t now)
 	size_t	len;
 	uint64_t due = load.rate > 0 ? load.begin_ns + load.sent * 1000000000u / load.rate : now;
 
-	if (load.limit > 0 ? load.sent >= load.limit : due >= load.end_ns)
-		return false;
-	if (due > now)
+	if (due > now || !pload_more(due))
 		return false;
 	len = pload_request(out, sizeof out, load.first + load.sent % load.size);
 	load.sent++;
@@ -136,6 +144,13 @@ pload_percentile(double share)
 	return load.samples == 0 ? 0 : load.sample[(size_t) ((double) (load.samples - 1) * share)] / 100.0;
 }
 
+static void
+pload_signal(int signo)
+{
+	(void) signo;
+	pload_stop = 1;
+}
+
 static int
 pload_connect(void)
 {
@@ -161,7 +176,7 @@ pload_run(struct pload_conn *conn, int ep)
 	unsigned turn = 0;
 
 	for (;;) {
-		uint64_t now = pload_now(), due = load.begin_ns + load.sent * 1000000000u / (load.rate > 0 ? load.rate : 1);
+		uint64_t now = pload_now(), due;
 		struct timespec wait = { .tv_sec = PLOAD_GIVE_UP_MS / 1000 };
 		unsigned busy = 0;
 		int	n;
@@ -172,8 +187,7 @@ pload_run(struct pload_conn *conn, int ep)
 			busy += c->busy || pload_next(c, now);
 		}
 		turn++;
-		if (load.rate > 0 && busy < load.conns && (load.limit > 0 ? load.sent < load.limit : due < load.end_ns)) {
-			due = load.begin_ns + load.sent * 1000000000u / load.rate;
+		if (load.rate > 0 && busy < load.conns && pload_more(due = load.begin_ns + load.sent * 1000000000u / load.rate)) {
 			now = pload_now();
 			wait = (struct timespec) { .tv_nsec = due > now ? (long) (due - now) % 1000000000 : 0 };
 		} else if (busy == 0)
@@ -212,6 +226,7 @@ main(int argc, char **argv)
 	load.path = argv[optind];
 	load.sample = mem_array(PLOAD_SAMPLES, sizeof *load.sample);
 	conn = mem_array(load.conns, sizeof *conn);
+	signal(SIGTERM, pload_signal);
 	prctl(PR_SET_TIMERSLACK, 1);
 	ep = epoll_create1(EPOLL_CLOEXEC);
 	for (unsigned i = 0; i < load.conns; i++) {
