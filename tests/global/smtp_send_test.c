@@ -11,6 +11,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include <tests/lib/dns_stub.h>
 #include <tests/lib/smtp_stub.h>
 #include <util/mem.h>
 #include <global/smtp_send.h>
@@ -438,12 +439,80 @@ smtp_send_test_turns(void **state)
 	}
 }
 
+/* a next hop that is a name: its addresses in turn, no MX; reserved ones are fine, the operator has named it */
+static void
+smtp_send_test_name(void **state)
+{
+	static const struct dns_conf dns_conf = { .try_ms = 5000, .tries = 2, .open_limit = 100, .wait_limit = 10000, .cache_limit = 1000 };
+	static const struct smtp_send_mail mail = { .sender = "ann@a.test" };
+	static const struct smtp_send_ops ops = { NULL, world_done };
+	static const struct {
+		const char *name, *zone;
+		unsigned deaf;		/* addresses that take no connection, a bit each */
+		const char *greeting;	/* of the first that does */
+		unsigned host;		/* that takes the message */
+		const char *want;
+	} cases[] = {
+		{ "one address", "next.test A 127.0.0.10", 0, NULL, 0, "ok 2.0.0 ok\n" },
+		{ "no MX", "next.test A 127.0.0.10\nnext.test MX 10 mx.test\nmx.test A 127.0.0.11", 0, NULL, 0, "ok 2.0.0 ok\n" },
+		{ "the first is deaf", "next.test A 127.0.0.10\nnext.test A 127.0.0.11", 1, NULL, 1, "ok 2.0.0 ok\n" },
+		{ "the first refuses", "next.test A 127.0.0.10\nnext.test A 127.0.0.11", 0, "421 4.3.2 busy", 1, "ok 2.0.0 ok\n" },
+		{ "all are deaf", "next.test A 127.0.0.10\nnext.test A 127.0.0.11", 3, NULL, 9, "soft 4.4.1 connect to next.test[127.0.0.11]*" },
+		{ "no such name", "other.test A 127.0.0.10", 0, NULL, 9, "soft 4.4.4 Host or domain name not found*" },
+		{ "no answer", "next.test SERVFAIL", 0, NULL, 9, "soft 4.4.3 Host or domain name not found*" },
+	};
+
+	(void) state;
+	for (size_t i = 0; i < NELEM(cases); i++) {
+		struct world w, x;
+		struct dns_stub *names;
+		struct dns *dns;
+		const char *why;
+
+		world_init(&w, 0);
+		memset(&x, 0, sizeof x);
+		buf_init(&x.got, 1000);
+		names = dns_stub_new(w.loop, cases[i].zone);
+		dns = dns_new(w.loop, &dns_stub_carrier, &dns_conf, &why);
+		smtp_hop_free(&w.hop);
+		strcpy(w.hc.to.host, "next.test");
+		w.hop = smtp_hop_new(w.loop, &w.hc, dns);
+		for (unsigned k = 0; k < 2; k++)
+			if ((cases[i].deaf & 1u << k) != 0)
+				smtp_stub_deaf(w.stub, k);
+		if (cases[i].greeting != NULL) {
+			struct buf text = BUF_INIT(1000);
+
+			buf_addf(&text, "S: %s\nE:\n", cases[i].greeting);
+			smtp_stub_script(w.stub, 0, buf_str(&text), 1);
+			buf_fini(&text);
+		}
+		if (cases[i].host < 2)
+			smtp_stub_script(w.stub, cases[i].host, "S: 220 x\nC: EHLO *\nS: 250 x\nC: MAIL *\nS: 250 x\nC: RCPT *\nS: 250 x\n"
+			    "C: DATA\nS: 354 go\nC: x\nC: .\nS: 250 ok\nC: QUIT\nS: 221 x\n", 1);
+		x.body_at = "x\r\n";
+		x.source = (struct body_source) { world_read, &x };
+		x.send = smtp_send_open(w.loop, w.hop, &w.sc, &mail, &ops, &x);
+		assert_true(smtp_send_rcpt(x.send, "bob@b.test", false));
+		smtp_send_body(x.send, &x.source, 3);
+		world_idle(&w);
+		if (x.done != 1 || !want_match(cases[i].want, buf_str(&x.got)) || smtp_stub_error(w.stub)[0] != 0)
+			fail_msg("%s: done %u: %s; stub: %s", cases[i].name, x.done, buf_str(&x.got), smtp_stub_error(w.stub));
+		buf_fini(&x.got);
+		smtp_hop_free(&w.hop);
+		dns_free(&dns);
+		dns_stub_free(&names);
+		world_fini(&w);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(smtp_send_test_steps),
 		cmocka_unit_test(smtp_send_test_turns),
+		cmocka_unit_test(smtp_send_test_name),
 	};
 
 	return cmocka_run_group_tests_name("smtp_send", tests, NULL, NULL);
