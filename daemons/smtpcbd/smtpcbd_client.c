@@ -124,10 +124,13 @@ static void
 smtpcbd_client_reply(struct smtpcbd_client *c, const struct smtpcb_request *r, const struct smtpcbd_verdict *v, int64_t waited_ms)
 {
 	static unsigned number;
+	static long pid;		/* a system call for each request would be felt */
 	char	id[40], addr[2 * SMTPCB_MAILBOX_MAX], text[400];
 	struct buf mailbox = BUF_INIT(4 * SMTPCB_MAILBOX_MAX);
 
-	snprintf(id, sizeof id, "%lX.%X", (long) getpid(), ++number);
+	if (pid == 0)
+		pid = (long) getpid();
+	snprintf(id, sizeof id, "%lX.%X", pid, ++number);
 	smtpcbd_client_count(v);
 	if (r->local[0] != 0)
 		smtp_path_show(&mailbox, r->local, r->domain);
