@@ -23,11 +23,12 @@ postfix_set smtpd_recipient_restrictions=permit relay_domains=sink.test default_
 echo "$LO:2530 inet n - n - 300 smtpd -o smtpd_proxy_filter=inet:$LO:2540" >>"$PF/master.cf"
 postfix_start
 
+# worker processes: one, and one for each CPU
 smtpd_make s "queue/smtp $LO 2540" rcpt_test
-sed -i -e "/^$LO:2526/d" -e "s/^$LO:2525 .*/$LO:2515 inet n - n - $(nproc) smtpd/" "$T/s/etc/master.cf"
-vouch_set s smtpd_client_connection_count_limit=0 smtpd_client_limit=1000 "$LO:2515_prefork_limit=$(nproc)"
+sed -i -e "s/^$LO:2526 .*/$LO:2516 inet n - n - 1 smtpd/" -e "s/^$LO:2525 .*/$LO:2515 inet n - n - $(nproc) smtpd/" "$T/s/etc/master.cf"
+vouch_set s smtpd_client_connection_count_limit=0 smtpd_client_limit=1000 "$LO:2515_prefork_limit=$(nproc)" "$LO:2516_prefork_limit=1"
 vouch_start s
-all_there() { [ "$(workers "$T/s/queue" smtpd | wc -l)" = "$(nproc)" ]; }
+all_there() { [ "$(workers "$T/s/queue" smtpd | wc -l)" = "$(($(nproc) + 1))" ]; }
 wait_for 10 all_there
 VPID=$(tr -d ' ' <"$T/s/queue/pid/master.pid")
 # shellcheck disable=SC2046
@@ -47,17 +48,21 @@ for round in $(seq "$TIMES"); do
 	for sessions in 20 200; do
 		once "sink.$sessions" 2540 "$SINK" $sessions
 		once "postfix.$sessions" 2530 "$PFPID" $sessions
+		once "one.$sessions" 2516 "$VPID" $sessions
 		once "vouch.$sessions" 2515 "$VPID" $sessions
 	done
 done
 for sessions in 20 200; do
 	printf '\n%-52s %8s %8s %8s %8s %8s\n' "messages, $sessions connections" "per s" "cpu us" "mload/s" "p50 ms" "p99 ms"
-	for row in "sink:straight to smtp-sink" "postfix:Postfix's smtpd, smtpd_proxy_filter" "vouch:smtpd(8), queue/smtp, $(nproc) workers"; do
+	for row in "sink:straight to smtp-sink" "postfix:Postfix's smtpd, smtpd_proxy_filter" "one:smtpd(8), queue/smtp, 1 worker" \
+	    "vouch:smtpd(8), queue/smtp, $(nproc) workers"; do
 		printf '  %-50s %8.0f %8.0f %8.0f %8.1f %8.1f\n' "${row#*:}" "$(median "${row%%:*}.$sessions" 1)" \
 		    "$(median "${row%%:*}.$sessions" 4)" "$(median "${row%%:*}.$sessions" 5)" \
 		    "$(median "${row%%:*}.$sessions" 2 | awk '{ print $1 / 1000 }')" "$(median "${row%%:*}.$sessions" 3 | awk '{ print $1 / 1000 }')"
 	done
-	r=$(paste -d ' ' "$FIGURES/vouch.$sessions" "$FIGURES/postfix.$sessions" | awk '{ print $1 / $6 }' | bench_median)
-	printf '  %-50s %8.1f   %s\n' "times as many" "$r" "$(at_least "$r" 3)"
+	for row in "one:times as many, 1 worker" "vouch:times as many, $(nproc) workers"; do
+		r=$(paste -d ' ' "$FIGURES/${row%%:*}.$sessions" "$FIGURES/postfix.$sessions" | awk '{ print $1 / $6 }' | bench_median)
+		printf '  %-50s %8.1f   %s\n' "${row#*:}" "$r" "$(at_least "$r" 3)"
+	done
 done
 log_clean "$(vouch_log s)"
