@@ -41,8 +41,10 @@ static struct buf smtpcbd_out = BUF_INIT(SMTPCBD_OUT_MAX);
 static void
 smtpcbd_client_flush(struct smtpcbd_client *c)
 {
-	if (smtpcbd_out.len > 0)
-		ms_send(c->ms, smtpcbd_out.data, smtpcbd_out.len);
+	if (smtpcbd_out.len > 0 && address_ask_ended(smtpcbd_ask))
+		ms_send(c->ms, smtpcbd_out.data, smtpcbd_out.len);	/* the process may not see the end of this turn */
+	else if (smtpcbd_out.len > 0)
+		ms_reply(c->ms, smtpcbd_out.data, smtpcbd_out.len);
 	buf_reset(&smtpcbd_out);
 }
 

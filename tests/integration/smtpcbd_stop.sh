@@ -23,14 +23,20 @@ for how in refuse tempfail; do
 	vouch_start p
 	wait_for 10 served
 	had=$(vouch_stat p queries)
-	raw "<$how@wait.test>\\n" >"$T/held" &
-	held=$!
-	wait_for 5 counted p queries $((had + 1))	# verify was asked: it waits now
+	held=
+	for i in $(seq 20); do
+		raw "<$how$i@wait.test>\\n" >"$T/held.$i" &
+		held="$held $!"
+	done
+	wait_for 5 counted p queries $((had + 20))	# verify was asked: they wait now
 	pid=$(workers "$T/p/queue" smtpcbd)
 	"$BIN/vouch" -c "$T/p/etc" stop >"$T/stop.out" 2>&1 &
 	stop=$!
+	# shellcheck disable=SC2086
 	wait $held
-	want "$how: who waits" "$(cat "$T/held")" "TEMPFAIL:address verification in progress:$how@wait.test:*"
+	for i in $(seq 20); do
+		want "$how: who waits, $i" "$(cat "$T/held.$i")" "TEMPFAIL:address verification in progress:$how$i@wait.test:*"
+	done
 	[ $how = refuse ] || wait_for 3 is_told
 	wait_for 8 gone "$pid"
 	wait_for 5 is_refused
