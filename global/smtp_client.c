@@ -142,12 +142,12 @@ smtp_client_enter(struct smtp_client *c, enum client_state next)
 }
 
 void
-smtp_client_hello(struct smtp_client *c)
+smtp_client_hello(struct smtp_client *c, const char *helo)
 {
 	c->ext = c->xclient = 0;
 	c->size = 0;
 	smtp_client_enter(c, CLIENT_EHLO);
-	smtp_client_command(c, SMTP_AT_EHLO, "%s %s", c->conf->lmtp ? "LHLO" : "EHLO", c->conf->helo);
+	smtp_client_command(c, SMTP_AT_EHLO, "%s %s", c->conf->lmtp ? "LHLO" : "EHLO", helo != NULL ? helo : c->conf->helo);
 }
 
 static void
@@ -269,7 +269,7 @@ smtp_client_tls_step(struct smtp_client *c)
 {
 	switch (tls_handshake(c->tls)) {
 	case TLS_DONE:
-		smtp_client_hello(c);		/* RFC 3207 4.2: what was offered before does not count */
+		smtp_client_hello(c, NULL);		/* RFC 3207 4.2: what was offered before does not count */
 		return;
 	case TLS_WANT_READ:
 		ev_io_set(c->loop, &c->io, c->fd, EV_READ, smtp_client_io, c);
@@ -303,7 +303,7 @@ smtp_client_reply(struct smtp_client *c, bool more)
 	switch (c->state) {
 	case CLIENT_BANNER:
 		if (ok)
-			smtp_client_hello(c);
+			smtp_client_hello(c, NULL);
 		else
 			smtp_client_end(c, SMTP_END_REFUSED, &c->reply, "refused");
 		return;

@@ -86,8 +86,9 @@ void	smtp_client_flush(struct smtp_client *);
  * end_ms    from the final dot to the reply, and from one reply to the next */
 void	smtp_client_send_body(struct smtp_client *, const struct body_source *, unsigned replies, int64_t stall_ms,
 		    int64_t end_ms);
-/* smtp_client_hello - say EHLO again, as after XCLIENT; no reply outstanding; `ready` is called when it was accepted */
-void	smtp_client_hello(struct smtp_client *);
+/* smtp_client_hello - say EHLO again, as after XCLIENT; no reply outstanding; `ready` is called when it was accepted
+ * helo	     another name; NULL: ours */
+void	smtp_client_hello(struct smtp_client *, const char *helo);
 /* smtp_client_own - from now on another owner's callbacks are called */
 void	smtp_client_own(struct smtp_client *, const struct smtp_client_ops *, void *ctx);
 /* smtp_client_quit - say QUIT when all replies are there, wait for the answer quit_ms at most; ended is called then

@@ -9,6 +9,7 @@
 
 #include <util/mem.h>
 #include <global/smtp_said.h>
+#include <global/smtp_xclient.h>
 
 #define SEND_RCPTS_AT_ONCE (SMTP_CLIENT_PENDING / 2)
 
@@ -28,7 +29,7 @@ struct smtp_send {
 	const struct smtp_send_conf *conf;
 	const struct smtp_send_ops *ops;
 	void	*ctx;
-	char	*sender, *xclient[5];
+	char	*sender, *xclient[SMTP_XCLIENT_ATTRS];
 	bool	 utf8, eightbit;
 	uint64_t size;
 	enum send_step step;
@@ -269,38 +270,19 @@ smtp_send_mail(struct smtp_send *s)
 	smtp_send_pump(s);
 }
 
-/* smtp_send_xtext - " NAME=value", what could be mistaken for syntax as +XX */
-static void
-smtp_send_xtext(struct buf *line, const char *name, const char *value)
-{
-	buf_addf(line, " %s=", name);
-	if (value == NULL) {
-		buf_adds(line, "[UNAVAILABLE]");
-		return;
-	}
-	for (; *value != 0; value++)
-		if (*value > 32 && *value < 127 && *value != '+' && *value != '=')
-			buf_addc(line, *value);
-		else
-			buf_addf(line, "+%02X", (unsigned char) *value);
-}
-
 /* smtp_send_xclient - who the client is, as far as the server wants to know it */
 static void
 smtp_send_xclient(struct smtp_send *s)
 {
-	static const char *const names[] = { "NAME", "ADDR", "PORT", "PROTO", "HELO" };		/* the order of the bits */
 	unsigned may = smtp_client_xclient(s->session->client);
 	struct buf line = BUF_INIT(4096);
 
-	for (size_t i = 0; i < NELEM(names); i++)
-		if ((may & 1u << i) != 0)
-			smtp_send_xtext(&line, names[i], s->xclient[i]);
+	smtp_xclient_line(&line, may, (const char *const *) s->xclient);
 	if (may == 0 || line.full) {
 		hop_answer_say(&s->all, HOP_SOFT, "4.3.5", "host %s does not let us say XCLIENT", s->session->host);
 		smtp_send_over(s, SMTP_HOP_QUIT);
 	} else {
-		smtp_client_say(s->session->client, SMTP_AT_XCLIENT, s->conf->xclient_ms, "XCLIENT%s", buf_str(&line));
+		smtp_client_say(s->session->client, SMTP_AT_XCLIENT, s->conf->xclient_ms, "%s", buf_str(&line));
 		s->step = SEND_XCLIENT;
 		smtp_client_flush(s->session->client);
 	}
@@ -438,7 +420,7 @@ smtp_send_reply(void *ctx, enum smtp_at at, const struct smtp_reply *r)
 			return;
 		}
 		s->step = SEND_HELLO;
-		smtp_client_hello(s->session->client);
+		smtp_client_hello(s->session->client, s->xclient[4]);	/* the client's words, not ours, from here on */
 		return;
 	case SEND_MAIL:
 		if (class != 2) {

@@ -79,7 +79,7 @@ static const struct queue_case {
 	  "250 2.6.0 two" },
 	{ "smtp, xclient", "queue/smtp NEXT xclient 1\nyes\n", HELLO MAIL BOB DATA,
 	  "hello XCLIENT NAME ADDR PORT PROTO HELO\nC: XCLIENT NAME=[UNAVAILABLE] ADDR=192.0.2.1 PORT=40000 PROTO=ESMTP HELO=c.test\n"
-	  "hello\nC: MAIL *\nS: 250 a\nC: RCPT *\nS: 250 b\n" TAKES "S: 250 ok\nbye", "250 2.6.0 ok" },
+	  "S: 220 x\nC: EHLO c.test\nS: 250 x\nC: MAIL *\nS: 250 a\nC: RCPT *\nS: 250 b\n" TAKES "S: 250 ok\nbye", "250 2.6.0 ok" },
 	{ "smtp, starttls that is not offered", "queue/smtp NEXT starttls encrypt\nyes\n", HELLO MAIL BOB DATA, "hello\nE:",
 	  "451 4.7.4 The next mail server*" },
 	{ "smtp, starttls", "queue/smtp NEXT starttls may reuse 1\nyes\n", HELLO MAIL BOB DATA,

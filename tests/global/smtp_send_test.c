@@ -249,9 +249,9 @@ static const struct send_case {
 	  "soft 4.3.0 the message cannot be read*" },
 
 	{ "XCLIENT", XCLIENT, "bob@b.test", "hello XCLIENT NAME ADDR PORT PROTO HELO\nC: XCLIENT NAME=c.test ADDR=192.0.2.7 PORT=4711 PROTO=ESMTP HELO=c+2Bd\n"
-	  "hello PIPELINING\nC: MAIL *\nC: RCPT *\nS: 250 a\nS: 250 b\ndata\nbody\nS: 250 ok\nbye", "ok 2.0.0 ok" },
+	  "S: 220 x\nC: EHLO c+d\nS- 250-x\\r\\n\nS: 250 PIPELINING\nC: MAIL *\nC: RCPT *\nS: 250 a\nS: 250 b\ndata\nbody\nS: 250 ok\nbye", "ok 2.0.0 ok" },
 	{ "XCLIENT of two attributes", XCLIENT, "bob@b.test", "hello XCLIENT LOGIN ADDR NAME\nC: XCLIENT NAME=c.test ADDR=192.0.2.7\n"
-	  "hello\nmail\nrcpt\ndata\nbody\nS: 250 ok\nbye", "ok 2.0.0 ok" },
+	  "S: 220 x\nC: EHLO c+d\nS: 250 x\nmail\nrcpt\ndata\nbody\nS: 250 ok\nbye", "ok 2.0.0 ok" },
 	{ "XCLIENT not offered", XCLIENT, "bob@b.test", "hello\nbye", "soft 4.3.5 host 127.0.0.10[127.0.0.10] does not let us say XCLIENT" },
 	{ "XCLIENT refused", XCLIENT, "bob@b.test", "hello XCLIENT ADDR\nC: XCLIENT *\nS: 550 5.7.0 no\nbye", "soft 4.7.0 host*XCLIENT command)" },
 

@@ -19,6 +19,7 @@ postfix_set message_size_limit=0 mailbox_size_limit=0 virtual_mailbox_limit=0 qu
 cat >>"$PF/master.cf" <<EOM
 $LO:2601   inet  n - n - -  smtpd -o cleanup_service_name=cleanup2 -o smtpd_relay_restrictions=reject_unauth_destination
 $LO:2602   inet  n - n - -  smtpd
+$LO:2604   inet  n - n - -  smtpd -o cleanup_service_name=cleanup2 -o smtpd_authorized_xclient_hosts=127.0.0.0/8
 $LO:2603   inet  n - n - -  smtpd -o cleanup_service_name=cleanup2 -o smtpd_tls_security_level=encrypt
   -o smtpd_tls_chain_files=$T/tls.pem
 $LO:2628   inet  n - n - -  qmqpd
@@ -37,6 +38,7 @@ smtpd_hop 2516 "queue/lmtp unix:$T/lmtp"
 smtpd_hop 2517 "queue/qmqp $LO 2628"
 smtpd_hop 2518 "queue/smtp $LO 2629"
 smtpd_hop 2519 "queue/smtp $LO 2601 early 1 xclient 0 reuse 1"
+smtpd_hop 2509 "queue/smtp $LO 2604 xclient 1"
 smtpd_hop 2511 "queue/lmtp unix:$T/dovecot.lmtp early 1"
 smtpd_hop 2510 "queue/smtp $LO 2603 starttls encrypt"
 # a Postfix keeps its sessions for a while
@@ -90,6 +92,13 @@ for port in 2515 2517 2519 2510; do
 	swaks_to $port bob@next.test
 	same "swaks to $port" "$T/body"
 done
+# XCLIENT: the next hop sees our client's HELO
+swaks --server "$LO:2509" --helo told.test --from a@b.test --to bob@next.test --data "@$T/message" >"$T/swaks.out" 2>&1 ||
+	fail "swaks to 2509: $(grep '<\*\*\|<-' "$T/swaks.out" | tail -n 3)"
+wait_for 20 arrived 1
+want "XCLIENT" "$(grep -h -m 1 -A 2 '^Received: from' "$(find "$box" -type f ! -path "$box/tmp/*")" | tr '\n' ' ')" \
+	"Received: from told.test (*by mx.verify.test (Postfix)*"
+same "swaks with XCLIENT" "$T/body"
 more=
 large 2515 bob@next.test
 large 2517 bob@next.test
