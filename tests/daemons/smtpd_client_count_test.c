@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -92,6 +93,7 @@ worker(unsigned n)
 
 	assert_int_equal(pipe(fds), 0);
 	if ((pid = fork()) == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);	/* a test that fails leaves nobody behind */
 		if ((c = client_count_open(dir_fd, &why)) == NULL)
 			_exit(1);
 		while (n-- > 0)
