@@ -11,7 +11,7 @@ postfix_start
 ask "$PFQ/private/verify" open@dead.test >/dev/null		# a probe under way, or just refused
 postfix_stop
 wait_for 10 gone "$PFPID"
-postmap -s "btree:$T/postfix/data/verify_cache" >"$T/dump" || fail "postmap -s"
+postmap -c "$PF" -s "btree:$T/postfix/data/verify_cache" >"$T/dump" || fail "postmap -s"
 note "$(wc -l <"$T/dump") entries: $(grep -c _LAST_CACHE_CLEANUP "$T/dump") of them the cleanup's"
 
 vouch_make a
@@ -21,7 +21,7 @@ want "import" "$(cat "$T/out")" "vouch: imported=10[12] known=0 unfinished=[01] 
 "$TOOLS/vload" -s "$(verify_socket a)" -A 'old-%@import.test' -K 100 -n 100 -M >"$T/out" || fail "answers: $(cat "$T/out")"
 want "IPv6 literal" "$(ask "$(verify_socket a)" 'colon@[IPv6:2001:db8::1]')" "2 *"
 # the same into Postfix's instance, as POSTFIX_README has it
-postmap -s "btree:$T/postfix/data/verify_cache" | "$BIN/vouch" -c "$PF" import - >"$T/out" 2>&1 || fail "import for Postfix: $(cat "$T/out")"
+postmap -c "$PF" -s "btree:$T/postfix/data/verify_cache" | "$BIN/vouch" -c "$PF" import - >"$T/out" 2>&1 || fail "import for Postfix: $(cat "$T/out")"
 want "import for Postfix" "$(tail -n 1 "$T/out")" "vouch: imported=10[12] known=0 unfinished=[01] bad=0"
 want "found there" "$("$BIN/vouch" -c "$PF" list old-000000001@import.test)" "* old-000000001@import.test *"
 
