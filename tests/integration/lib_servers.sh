@@ -6,7 +6,7 @@
 servers_fetch() {
 	need_root
 	unshare -m true 2>/dev/null || skip "needs mount namespaces (unshare -m)"
-	mkdir -p "$T/pkg" "$T/root" "$T/up/etc" "$T/up/var" "$T/work/etc" "$T/work/var"
+	mkdir -p "$T/pkg" "$T/root" "$T/up/etc" "$T/up/var" "$T/ovl/etc" "$T/ovl/var"
 	(
 		cd "$T/pkg" || exit 1
 		apt-get -q download exim4-daemon-light libidn12 libgnutls-dane0 libunbound8 libdb5.3 libnsl2 libtirpc3 \
@@ -20,8 +20,8 @@ servers_fetch() {
 set -e
 mount --make-rprivate /
 mount -t overlay overlay -o lowerdir=$T/root/usr:/usr /usr
-mount -t overlay overlay -o lowerdir=/etc,upperdir=$T/up/etc,workdir=$T/work/etc /etc
-mount -t overlay overlay -o lowerdir=/var,upperdir=$T/up/var,workdir=$T/work/var /var
+mount -t overlay overlay -o lowerdir=/etc,upperdir=$T/up/etc,workdir=$T/ovl/etc /etc
+mount -t overlay overlay -o lowerdir=/var,upperdir=$T/up/var,workdir=$T/ovl/var /var
 for user in Debian-exim:9991:/var/spool/exim4 opensmtpd:9992:/var/lib/opensmtpd/empty opensmtpq:9993:/nonexistent \\
     postgrey:9994:/var/lib/postgrey ann:9995:/home/ann dovecot:9996:/nonexistent dovenull:9997:/nonexistent; do
 	name=\${user%%:*} rest=\${user#*:}
