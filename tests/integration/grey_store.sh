@@ -1,5 +1,5 @@
 # grey_store.sh - greylisting records of two hosts and one database: what one defers the other passes, with the database there and away
-# limit: 120
+# limit: 240
 . ./lib.sh
 . ./lib_pg.sh
 . ./lib_grey.sh
@@ -182,7 +182,7 @@ if [ "$(cut -d . -f 1 /proc/uptime)" -gt 3700 ]; then
 	due() { [ "$(sql one "SELECT done < $(date +%s%6N) - 2500000 FROM vouch_lease WHERE name = 'greylist'")" = t ]; }
 	wait_for 10 due
 	grey_start a a
-	wait_for 30 grey_rows "id LIKE 'Tx%'" 0
+	wait_for 90 grey_rows "id LIKE 'Tx%'" 0	# its next question may be a minute away
 	logs() { cat "$T"/[ab]/log/grey.log; }
 	never() { logs | grep -q 'greylist=expired never_retried=50[0-9][0-9]'; }
 	wait_for 10 never
