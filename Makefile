@@ -4,7 +4,7 @@
 # The packages named here are Debian's.
 
 BUILD_PACKAGES = gcc make pkg-config libbsd-dev libpq-dev libc-ares-dev libssl-dev libpcre2-dev libidn2-dev
-CHECK_PACKAGES = $(BUILD_PACKAGES) libcmocka-dev postfix postgresql mandoc procps swaks openssl perl
+CHECK_PACKAGES = $(BUILD_PACKAGES) libcmocka-dev postfix postgresql mandoc procps swaks libnet-ssleay-perl openssl perl
 
 TARGETS = all install demo bench check-unit check-docs check-layers check-clang check-integration check-fuzz
 

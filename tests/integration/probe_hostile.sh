@@ -50,7 +50,9 @@ vouch_make p
 vouch_probe p probe_dns_servers="$DNS" probe_smtp_port=2525 probe_reject_reserved_mx=no smtp_tls_security_level=none \
     probe_domain_rate_limit=0 probe_provider_rate_limit=0 probe_dns_timeout=300ms probe_attempt_time_limit=2s probe_deadline=10s
 vouch_start p
-pid=$(pgrep -n -P "$(tr -d ' ' <"$T/p/queue/pid/master.pid")" -x probe)
+# probe_pid - the process is there, and bears its name
+probe_pid() { pid=$(pgrep -n -P "$(tr -d ' ' <"$T/p/queue/pid/master.pid")" -x probe); [ -n "$pid" ]; }
+wait_for 10 probe_pid
 S=$(verify_socket p)
 
 begin=$(now_ms)
