@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <global/db_conf.h>
 #include <util/mem.h>
 
 #define PLAN_NOTES_MAX	(64u << 10)
@@ -48,8 +49,12 @@ plan_keep_start(struct plan *p, const struct plan *old)
 		    params_eval(p->cf, row->name, &now, &why) == 0 && strcmp(buf_str(&was), buf_str(&now)) != 0) {
 			struct buf quoted = BUF_INIT(2 * PARAMS_VALUE_MAX);
 
-			buf_addf(&p->notes, "ignoring %s parameter value change: \"%s\" stays, \"%s\" comes with stop and start\n",
-			    row->name, buf_str(&was), buf_str(&now));
+			/* they go to the log: without passwords */
+			buf_addf(&p->notes, "ignoring %s parameter value change: \"", row->name);
+			db_conf_hide(&p->notes, buf_str(&was));
+			buf_adds(&p->notes, "\" stays, \"");
+			db_conf_hide(&p->notes, buf_str(&now));
+			buf_adds(&p->notes, "\" comes with stop and start\n");
 			for (const char *c = buf_str(&was); *c != 0; c++)
 				buf_addf(&quoted, *c == '$' ? "$$" : "%c", *c);
 			main_cf_set(p->cf, row->name, buf_str(&quoted));

@@ -220,6 +220,12 @@ test_start_parameters(void **state)
 	assert_non_null(strstr(buf_str(&p->notes), "\"/somewhere/else\" comes with stop and start"));
 	assert_non_null(strstr(p->params->maillog_file, data));
 	plan_free(&p);
+	/* what goes to the log has no password in it */
+	rig_main_cf(&rig, "greylist_map = pgsql:host=db.example password=hidden\n");
+	assert_non_null(p = load(old, &why));
+	assert_non_null(strstr(buf_str(&p->notes), "ignoring greylist_map parameter value change: "));
+	assert_null(strstr(buf_str(&p->notes), "hidden"));
+	plan_free(&p);
 	rig_main_cf(&rig, "data_directory = relative\n");
 	assert_null(load(old, &why));
 	assert_non_null(strstr(buf_str(&why), "data_directory"));
