@@ -6,6 +6,7 @@
 #include "smtp_client_part.h"
 
 #include <assert.h>
+#include <bsd/string.h>
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
@@ -302,6 +303,8 @@ smtp_client_reply(struct smtp_client *c, bool more)
 	}
 	switch (c->state) {
 	case CLIENT_BANNER:
+		strlcpy(c->greeting, buf_str(&c->reply.text), sizeof c->greeting);
+		c->greeting[strcspn(c->greeting, "\n")] = 0;
 		if (ok)
 			smtp_client_hello(c, NULL);
 		else
@@ -541,6 +544,12 @@ const char *
 smtp_client_tls(const struct smtp_client *c)
 {
 	return c->tls != NULL && c->state != CLIENT_TLS ? tls_version(c->tls) : NULL;
+}
+
+const char *
+smtp_client_greeting(const struct smtp_client *c)
+{
+	return c->greeting;
 }
 
 unsigned

@@ -97,6 +97,7 @@ void	smtp_client_quit(struct smtp_client *);
 /* smtp_client_expire - as if the deadline of what is going on had come */
 void	smtp_client_expire(struct smtp_client *);
 unsigned smtp_client_ext(const struct smtp_client *);
+const char *smtp_client_greeting(const struct smtp_client *);	/* the beginning of the first line, with its code */
 unsigned smtp_client_xclient(const struct smtp_client *);	/* attributes that may be sent */
 uint64_t smtp_client_size(const struct smtp_client *);	/* largest message, of the SIZE extension; 0: not announced */
 unsigned smtp_client_pending(const struct smtp_client *);	/* commands without reply */

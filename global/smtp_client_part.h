@@ -29,6 +29,7 @@ struct smtp_client {
 	bool	 broken;		/* nothing goes out any more */
 	bool	 freed;			/* by the owner, while inside */
 	unsigned inside;		/* callbacks of ours on the stack */
+	char	 greeting[320];		/* its beginning */
 	unsigned ext, xclient;
 	uint64_t size;
 	struct ev_io io;

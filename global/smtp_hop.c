@@ -23,6 +23,7 @@ struct hop_session {
 	struct smtp_hop *hop;
 	TAILQ_ENTRY(hop_session) link;
 	struct ev_timer idle;
+	int64_t	 opened_ms;
 	bool	 kept, leaving;		/* which list it is in */
 	bool	 rinsing;		/* leaving, unless its RSET is accepted */
 };
@@ -170,13 +171,25 @@ smtp_hop_idle(void *ctx)
 	smtp_hop_leave(s);
 }
 
+/* smtp_hop_spent - it has carried as many messages as it may, or it is old */
+static bool
+smtp_hop_spent(const struct hop_session *s)
+{
+	const struct smtp_hop_conf *conf = s->hop->conf;
+	unsigned uses = conf->uses;
+
+	if (conf->exim_uses > 0 && conf->exim_uses < uses && strstr(smtp_client_greeting(s->pub.client), " Exim ") != NULL)
+		uses = conf->exim_uses;
+	return s->pub.used >= uses || (conf->life_ms > 0 && ev_now_ms(s->hop->loop) - s->opened_ms >= conf->life_ms);
+}
+
 /* smtp_hop_keep - for the next message, when there is room for it */
 static void
 smtp_hop_keep(struct hop_session *s)
 {
 	struct smtp_hop *h = s->hop;
 
-	if (h->kept_n >= h->conf->idle_max || s->pub.used >= h->conf->uses) {
+	if (h->kept_n >= h->conf->idle_max || smtp_hop_spent(s)) {
 		smtp_hop_leave(s);
 		return;
 	}
@@ -216,7 +229,7 @@ smtp_hop_give(struct smtp_hop *h, struct smtp_hop_session **sp, enum smtp_hop_ho
 		smtp_hop_keep(s);
 		return;
 	case SMTP_HOP_RESET:
-		if (h->kept_n < h->conf->idle_max && s->pub.used < h->conf->uses && h->leaving_n < HOP_LEAVING_MAX &&
+		if (h->kept_n < h->conf->idle_max && !smtp_hop_spent(s) && h->leaving_n < HOP_LEAVING_MAX &&
 		    smtp_client_say(s->pub.client, SMTP_AT_RSET, HOP_RSET_MS, "RSET")) {
 			smtp_client_flush(s->pub.client);
 			TAILQ_INSERT_TAIL(&h->leaving, s, link);
@@ -344,6 +357,7 @@ smtp_hop_open(struct smtp_hop_call *c, const struct mx_addr *addr)
 	c->hop->opened++;
 	c->counted = false;			/* it is the session that counts now */
 	s->hop = c->hop;
+	s->opened_ms = ev_now_ms(c->hop->loop);
 	s->pub.port = addr != NULL ? to.port : 0;
 	if (addr != NULL)
 		snprintf(s->pub.host, sizeof s->pub.host, "%.200s[%s]", conf->to.host, mx_addr_text(addr, text, sizeof text));

@@ -20,6 +20,8 @@ struct smtp_hop_conf {			/* borrowed for the life of the hop */
 	unsigned idle_max;		/* sessions kept; 0: none */
 	int64_t	 idle_ms;		/* how long */
 	unsigned uses;			/* messages that one session may carry */
+	unsigned exim_uses;		/* with a server that calls itself Exim in its greeting; 0: as with others */
+	int64_t	 life_ms;		/* a session that is older is not kept; 0: no limit */
 	unsigned sessions_max;		/* at a time, kept ones included; further calls wait for their turn. 0: no limit */
 };
 

@@ -408,8 +408,8 @@ smtp_send_reply(void *ctx, enum smtp_at at, const struct smtp_reply *r)
 	struct smtp_send *s = ctx;
 	unsigned class = r->code / 100, n = 0;
 
-	if (r->code == 421 && s->step < SEND_DATA && s->session->used > 0 && !s->again) {
-		smtp_send_again(s);		/* a session that was kept too long for its server's taste */
+	if ((r->code == 421 || (class == 4 && s->step == SEND_MAIL)) && s->step < SEND_DATA && s->session->used > 0 && !s->again) {
+		smtp_send_again(s);		/* a session that was kept too long for its server's taste, or has carried too much */
 		smtp_send_pump(s);
 		return;
 	}

@@ -24,7 +24,7 @@ struct queue_args {			/* set to the defaults before */
 	bool	 early, strict, xclient;
 	enum smtp_tls_level starttls;
 	unsigned maxrcpt;		/* 0: no limit */
-	unsigned reuse;			/* messages in one session */
+	unsigned reuse;			/* messages in one session; 0: not given */
 	unsigned sessions;		/* at a time; 0: no limit; QUEUE_SESSIONS_AUTO: not given */
 };
 

@@ -7,8 +7,8 @@
 static int
 queue_lmtp_init(struct vh_inst *inst, int argc, char **argv, struct vh_err *err)
 {
-	static const struct queue_args defaults = { .to = { .port = 24 }, .timeout_ms = 300000, .reuse = 10,
-	    .sessions = QUEUE_SESSIONS_AUTO, .maxrcpt = 1 };
+	static const struct queue_args defaults = { .to = { .port = 24 }, .timeout_ms = 300000, .sessions = QUEUE_SESSIONS_AUTO,
+	    .maxrcpt = 1 };
 
 	return queue_send_init(inst, argc, argv, err, true,
 	    QUEUE_EARLY | QUEUE_STRICT | QUEUE_MAXRCPT | QUEUE_XCLIENT | QUEUE_STARTTLS | QUEUE_REUSE, &defaults);

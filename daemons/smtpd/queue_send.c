@@ -18,6 +18,9 @@
 #define QUEUE_QUIT_MS		2000	/* nobody waits for the reply to QUIT */
 #define QUEUE_IDLE_MAX		20	/* sessions kept: each holds a process of the next hop */
 #define QUEUE_IDLE_MS		5000
+#define QUEUE_LIFE_MS		300000	/* longer, and a next hop that was moved or has more hosts now is not noticed */
+#define QUEUE_REUSE_MANY	100
+#define QUEUE_REUSE_EXIM	10	/* what comes after these is queued there, and delivered some time later */
 #define QUEUE_SESSIONS		20	/* what most servers bear from one client */
 #define QUEUE_GRACE_MS		10000	/* between our own time limit and that of the hook */
 
@@ -54,8 +57,11 @@ queue_send_init(struct vh_inst *inst, int argc, char **argv, struct vh_err *err,
 	/* with early a session belongs to a client for as long as that likes: a few slow ones must not keep the others waiting */
 	if (q->args.sessions == QUEUE_SESSIONS_AUTO)
 		q->args.sessions = q->args.early ? 0 : QUEUE_SESSIONS;
-	q->hop_conf = (struct smtp_hop_conf) { .to = q->args.to, .idle_ms = QUEUE_IDLE_MS, .uses = q->args.reuse, .sessions_max = q->args.sessions,
-	    .idle_max = q->args.reuse > 1 && !q->args.xclient ? QUEUE_IDLE_MAX : 0 };	/* XCLIENT: the session is the client's */
+	q->hop_conf = (struct smtp_hop_conf) { .to = q->args.to, .idle_ms = QUEUE_IDLE_MS, .life_ms = QUEUE_LIFE_MS,
+	    .uses = q->args.reuse > 0 ? q->args.reuse : QUEUE_REUSE_MANY, .exim_uses = q->args.reuse > 0 ? 0 : QUEUE_REUSE_EXIM,
+	    .sessions_max = q->args.sessions };
+	if (q->args.reuse != 1 && !q->args.xclient)	/* XCLIENT: the session is the client's */
+		q->hop_conf.idle_max = QUEUE_IDLE_MAX;
 	q->hop_conf.client = (struct smtp_client_conf) { .lmtp = lmtp, .tls = q->args.starttls, .greet_ms = ms, .helo_ms = ms,
 	    .connect_ms = ms < QUEUE_CONNECT_MS ? ms : QUEUE_CONNECT_MS, .starttls_ms = ms, .quit_ms = QUEUE_QUIT_MS };
 	q->conf = (struct smtp_send_conf) { .xclient_ms = ms, .mail_ms = ms, .rcpt_ms = ms, .data_ms = ms, .body_ms = ms,

@@ -4,8 +4,7 @@
 static int
 queue_smtp_init(struct vh_inst *inst, int argc, char **argv, struct vh_err *err)
 {
-	static const struct queue_args defaults = { .to = { .port = 25 }, .timeout_ms = 300000, .reuse = 10,
-	    .sessions = QUEUE_SESSIONS_AUTO };
+	static const struct queue_args defaults = { .to = { .port = 25 }, .timeout_ms = 300000, .sessions = QUEUE_SESSIONS_AUTO };
 
 	return queue_send_init(inst, argc, argv, err, false,
 	    QUEUE_EARLY | QUEUE_MAXRCPT | QUEUE_XCLIENT | QUEUE_STARTTLS | QUEUE_REUSE, &defaults);

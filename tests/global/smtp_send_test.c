@@ -95,7 +95,9 @@ world_init(struct world *w, unsigned flags)
 	    .helo_ms = 3000, .starttls_ms = 4000, .quit_ms = 500 };
 	w->hc.ipv4 = true;
 	w->hc.uses = 10;
+	w->hc.exim_uses = 1;
 	w->hc.idle_ms = 5000;
+	w->hc.life_ms = 20000;
 	w->hc.idle_max = (flags & KEEP) != 0 ? 2 : 0;
 	w->sc = (struct smtp_send_conf) { .xclient_ms = 5000, .mail_ms = 6000, .rcpt_ms = 7000, .data_ms = 8000, .body_ms = 9000,
 	    .end_ms = 10000, .total_ms = 60000, .lmtp = (flags & LMTP) != 0, .strict = (flags & STRICT) != 0,
@@ -300,6 +302,20 @@ static const struct send_case {
 	  "ok 2.0.0 one\nok 2.0.0 two" },
 	{ "kept, 421 at MAIL", KEEP | TWICE, "bob@b.test", "hello\nmail\nrcpt\ndata\nbody\nS: 250 one\nC: MAIL *\nS: 421 4.4.2 idle\nX: close\n@\nhello\nmail\nrcpt\ndata\nbody\nS: 250 two\nbye",
 	  "ok 2.0.0 one\nok 2.0.0 two" },
+	{ "kept, refused for now at MAIL: too many messages in it, perhaps", KEEP | TWICE, "bob@b.test",
+	  "hello\nmail\nrcpt\ndata\nbody\nS: 250 one\nC: MAIL *\nS: 452 4.5.3 enough\nE:\n@\nhello\nmail\nrcpt\ndata\nbody\nS: 250 two\nbye",
+	  "ok 2.0.0 one\nok 2.0.0 two" },
+	{ "kept, refused for now at MAIL, and again", KEEP | TWICE, "bob@b.test",
+	  "hello\nmail\nrcpt\ndata\nbody\nS: 250 one\nC: MAIL *\nS: 452 4.5.3 enough\nE:\n@\nhello\nC: MAIL *\nS: 450 4.7.1 not you\nbye",
+	  "ok 2.0.0 one\nsoft 4.7.1 host*" },
+	{ "fresh, refused for now at MAIL: not asked again", KEEP, "bob@b.test", "hello\nC: MAIL *\nS: 450 4.7.1 not you\nbye", "soft 4.7.1 host*" },
+	{ "kept, dies amid the transaction", KEEP | TWICE, "bob@b.test",
+	  "hello\nmail\nrcpt\ndata\nbody\nS: 250 one\nmail\nC: RCPT *\nX: close\n@\nhello\nmail\nrcpt\ndata\nbody\nS: 250 two\nbye",
+	  "ok 2.0.0 one\nok 2.0.0 two" },
+	{ "Exim: fewer messages", KEEP | TWICE, "bob@b.test", "S: 220 sink.test ESMTP Exim 4.97\nC: EHLO *\nS: 250 sink.test\nmail\nrcpt\ndata\nbody\nS: 250 one\nbye\n"
+	  "@\nhello\nmail\nrcpt\ndata\nbody\nS: 250 two\nbye", "ok 2.0.0 one\nok 2.0.0 two" },
+	{ "old: not kept", KEEP | TWICE, "bob@b.test", "hello\nC: MAIL *\nT: +5s\nS: 250 a\nC: RCPT *\nT: +6s\nS: 250 b\nC: DATA\nT: +7s\nS: 354 go\nbody\nT: +9s\nS: 250 one\nbye\n"
+	  "@\nhello\nmail\nrcpt\ndata\nbody\nS: 250 two\nbye", "ok 2.0.0 one\nok 2.0.0 two" },
 	{ "kept, closed after the dot: not sent twice", KEEP | TWICE, "bob@b.test", "hello\nmail\nrcpt\ndata\nbody\nS: 250 one\nmail\nrcpt\ndata\nbody\nX: close",
 	  "ok 2.0.0 one\nsoft 4.4.2 lost*" },
 	{ "kept, closed after DATA: not sent twice", KEEP | TWICE, "bob@b.test", "hello\nmail\nrcpt\ndata\nbody\nS: 250 one\nmail\nrcpt\nC: DATA\nX: close",
