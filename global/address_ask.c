@@ -16,7 +16,6 @@
 #define ADDRESS_UNHELD_MS  1000		/* above the hold time: verify should have said something by then */
 #define ADDRESS_GONE_MS	   100		/* how often those who wait are looked at when there are too many */
 #define ADDRESS_NEXT_S	   60		/* "asked again" of an answer without a result */
-#define ADDRESS_QUERY_MS   5000		/* a query to verify, above the times it may take by its configuration */
 #define ADDRESS_CONNS	   1000		/* connections to verify: each held query has one */
 
 struct address_ask_entry {
@@ -347,18 +346,6 @@ address_ask_ended(const struct address_ask *ask)
 }
 
 /* life */
-
-void
-address_ask_conf_make(struct address_ask_conf *c, const struct params *p, const struct address_rules *rules, size_t max_waiters,
-    char **path_r)
-{
-	*path_r = mem_printf("private/%s", p->address_verify_service_name);
-	*c = (struct address_ask_conf) {
-		.verify_path = *path_r, .rules = rules, .max_waiters = max_waiters, .idle_ms = p->ipc_idle,
-		.hold_ms = p->address_verify_hold_time,
-		.query_ms = p->address_verify_hold_time + p->address_verify_map_timeout + ADDRESS_QUERY_MS,
-	};
-}
 
 struct address_ask *
 address_ask_new(struct ev_loop *loop, const struct address_ask_conf *conf)

@@ -11,7 +11,6 @@
 #include <bsd/sys/queue.h>
 
 #include <global/address_record.h>
-#include <global/params.h>
 #include <global/verify_store.h>
 #include <util/evloop.h>
 
@@ -47,9 +46,6 @@ struct address_ask_conf {
 	int64_t	 idle_ms;		/* of a connection to it */
 	size_t	 max_waiters;
 };
-/* address_ask_conf_make - as the parameters say, without a store; path_r gets heap that verify_path points to */
-void	address_ask_conf_make(struct address_ask_conf *, const struct params *, const struct address_rules *, size_t max_waiters,
-	    char **path_r);
 
 struct address_ask *address_ask_new(struct ev_loop *, const struct address_ask_conf *);
 void	address_ask_free(struct address_ask **);	/* those who wait are not told */

@@ -11,12 +11,11 @@
 #include <stdint.h>
 
 #include <global/addr_list.h>
-#include <global/address_ask.h>
+#include <global/address_host.h>
 #include <global/domain_list.h>
 #include <global/multi_server.h>
 #include <global/reason_detail.h>
 #include <global/smtpcb_proto.h>
-#include <global/verify_store.h>
 #include <util/evloop.h>
 
 struct smtpcbd_conf {
@@ -34,8 +33,7 @@ struct smtpcbd_conf {
 
 extern struct smtpcbd_conf smtpcbd_conf;
 extern struct ev_loop *smtpcbd_loop;
-extern struct verify_store *smtpcbd_store;	/* this host's table; looked at, never changed */
-extern struct address_ask *smtpcbd_ask;
+extern struct address_host smtpcbd_host;
 
 struct smtpcbd_verdict {
 	enum smtpcb_code code;

@@ -41,7 +41,7 @@ static struct buf smtpcbd_out = BUF_INIT(SMTPCBD_OUT_MAX);
 static void
 smtpcbd_client_flush(struct smtpcbd_client *c)
 {
-	if (smtpcbd_out.len > 0 && address_ask_ended(smtpcbd_ask))
+	if (smtpcbd_out.len > 0 && address_ask_ended(smtpcbd_host.ask))
 		ms_send(c->ms, smtpcbd_out.data, smtpcbd_out.len);	/* the process may not see the end of this turn */
 	else if (smtpcbd_out.len > 0)
 		ms_reply(c->ms, smtpcbd_out.data, smtpcbd_out.len);
@@ -154,7 +154,7 @@ smtpcbd_client_done(struct address_asker *a, const struct address_verdict *found
 
 	smtpcbd_answer_of(found, &v);
 	smtpcbd_client_reply(c, &c->request, &v, ev_now_ms(smtpcbd_loop) - c->asked_ms);
-	if (address_ask_ended(smtpcbd_ask)) {
+	if (address_ask_ended(smtpcbd_host.ask)) {
 		smtpcbd_client_close(c);
 		return;
 	}
@@ -204,7 +204,7 @@ smtpcbd_client_serve(struct smtpcbd_client *c, const char *line, size_t n)
 		return smtpcbd_client_odd(c, "bad request");
 	if (!smtpcbd_answer_local(r, &v)) {
 		snprintf(addr, sizeof addr, "%s@%s", r->local, r->domain);
-		if (!address_ask_start(smtpcbd_ask, &c->asker, addr, smtpcbd_conf.wait_ms, &found)) {
+		if (!address_ask_start(smtpcbd_host.ask, &c->asker, addr, smtpcbd_conf.wait_ms, &found)) {
 			c->asked_ms = ev_now_ms(smtpcbd_loop);
 			ev_timer_cancel(smtpcbd_loop, &c->timer);
 			return MS_HOLD;
@@ -212,7 +212,7 @@ smtpcbd_client_serve(struct smtpcbd_client *c, const char *line, size_t n)
 		smtpcbd_answer_of(&found, &v);
 	}
 	smtpcbd_client_reply(c, r, &v, 0);
-	return address_ask_ended(smtpcbd_ask) ? smtpcbd_client_close(c) : MS_MORE;
+	return address_ask_ended(smtpcbd_host.ask) ? smtpcbd_client_close(c) : MS_MORE;
 }
 
 static void
@@ -348,7 +348,7 @@ smtpcbd_closed(struct ms_client *ms, void *ctx)
 	struct smtpcbd_client *c = ctx;
 
 	(void) ms;
-	address_ask_left(smtpcbd_ask, &c->asker);
+	address_ask_left(smtpcbd_host.ask, &c->asker);
 	ev_timer_cancel(smtpcbd_loop, &c->timer);
 	ev_defer_cancel(smtpcbd_loop, &c->again);
 	buf_fini(&c->line);

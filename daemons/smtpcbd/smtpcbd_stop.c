@@ -37,7 +37,7 @@ static struct {
 static void __attribute__((noreturn))
 smtpcbd_stop_leave(void)
 {
-	stats_flush(shmtab_words(verify_store_table(smtpcbd_store)));
+	stats_flush(shmtab_words(verify_store_table(smtpcbd_host.store)));
 	msg_flush();
 	_exit(0);
 }
@@ -114,7 +114,7 @@ smtpcbd_stop_signal(void *ctx, int signo)
 {
 	(void) ctx;
 	(void) signo;
-	address_ask_end(smtpcbd_ask);
+	address_ask_end(smtpcbd_host.ask);
 	if (smtpcbd_stop.n == 0)
 		smtpcbd_stop_leave();
 	if (smtpcbd_stop.timer.pos != 0)

@@ -34,8 +34,7 @@
 /* what smtpcbd.c has */
 struct smtpcbd_conf smtpcbd_conf;
 struct ev_loop *smtpcbd_loop;
-struct verify_store *smtpcbd_store;
-struct address_ask *smtpcbd_ask;
+struct address_host smtpcbd_host;
 
 static struct address_rules rules;
 static struct address_ask_conf ask_conf;
@@ -85,16 +84,16 @@ begin(void **state)
 		.negative_cache = true,
 	};
 	conf.rules = rules;
-	assert_int_equal(verify_store_open(&smtpcbd_store, dirfd, &conf, &why), 0);
+	assert_int_equal(verify_store_open(&smtpcbd_host.store, dirfd, &conf, &why), 0);
 	close(dirfd);
 	smtpcbd_loop = ev_loop_new_fake(NOW);
 	ms_fake_init(smtpcbd_loop, &server);
 	path = mem_printf("%s/verify", dir);
 	assert_int_equal(verify_stub_open(&stub, smtpcbd_loop, path, 600), 0);
 	stub_open = true;
-	ask_conf = (struct address_ask_conf) { .store = smtpcbd_store, .verify_path = path, .rules = &rules, .query_ms = 6000,
+	ask_conf = (struct address_ask_conf) { .store = smtpcbd_host.store, .verify_path = path, .rules = &rules, .query_ms = 6000,
 	    .idle_ms = 5000, .max_waiters = 500 };
-	smtpcbd_ask = address_ask_new(smtpcbd_loop, &ask_conf);
+	smtpcbd_host.ask = address_ask_new(smtpcbd_loop, &ask_conf);
 	mem_free(&path);
 	buf_reset(&logged);
 	memset(stats_local, 0, sizeof stats_local);
@@ -110,10 +109,10 @@ end(void **state)
 	(void) state;
 	msg_catch(NULL, NULL);
 	ms_fake_turn();
-	address_ask_free(&smtpcbd_ask);
+	address_ask_free(&smtpcbd_host.ask);
 	if (stub_open)
 		verify_stub_close(&stub);
-	verify_store_close(&smtpcbd_store);
+	verify_store_close(&smtpcbd_host.store);
 	addr_list_free(&smtpcbd_conf.clients);
 	domain_list_free(&smtpcbd_conf.ours);
 	ev_loop_free(&smtpcbd_loop);
@@ -145,7 +144,7 @@ want(struct ms_client *c, const char *name, const char *fmt, ...)
 static void
 result(const char *addr, enum verify_status status, const char *text, int64_t when)
 {
-	assert_int_equal(verify_store_update(smtpcbd_store, addr, status, text, when), VERIFY_STORED);
+	assert_int_equal(verify_store_update(smtpcbd_host.store, addr, status, text, when), VERIFY_STORED);
 }
 
 /* the cases */
@@ -546,10 +545,10 @@ test_busy(void **state)
 	(void) state;
 	char   *path = mem_printf("%s/verify", dir);
 
-	address_ask_free(&smtpcbd_ask);
+	address_ask_free(&smtpcbd_host.ask);
 	ask_conf.max_waiters = 3;
 	ask_conf.verify_path = path;
-	smtpcbd_ask = address_ask_new(smtpcbd_loop, &ask_conf);
+	smtpcbd_host.ask = address_ask_new(smtpcbd_loop, &ask_conf);
 	mem_free(&path);
 	result("xknown@b.example", VERIFY_OK, "250 Ok", NOW);
 	for (size_t i = 0; i < NELEM(c); i++) {
@@ -623,7 +622,7 @@ test_end(void **state)
 	(void) state;
 	result("xknown@b.example", VERIFY_OK, "250 Ok", NOW);
 	say(c, "<xa@b.example>\n<xknown@b.example>\n");
-	address_ask_end(smtpcbd_ask);
+	address_ask_end(smtpcbd_host.ask);
 	ms_fake_turn();
 	want(c, "25: told", LATER, "xa@b.example", NOW, NOW + 60);
 	assert_true(c->closed);
