@@ -180,6 +180,21 @@ address_ask_look(struct address_ask_entry *e)
 	return true;
 }
 
+/* address_ask_tell_late - those who waited only to hear from verify */
+static void
+address_ask_tell_late(struct address_ask_entry *e)
+{
+	struct address_asker *a, *next;
+	struct address_verdict v;
+
+	address_ask_none(e->ask, ADDRESS_IN_PROGRESS, &v);
+	TAILQ_FOREACH_SAFE(a, &e->askers, link, next)
+		if (a->timer.pos == 0) {
+			address_ask_remove(a);
+			a->done(a, &v);
+		}
+}
+
 static void
 address_ask_heard(void *ctx, enum verify_async_result result, enum verify_status status, const char *reason)
 {
@@ -189,7 +204,9 @@ address_ask_heard(void *ctx, enum verify_async_result result, enum verify_status
 	e->req = NULL;
 	e->heard = true;
 	e->again_ms = ev_now_ms(e->ask->loop) + ADDRESS_AGAIN_MS;
-	if (!address_ask_look(e) && (result != VERIFY_ASYNC_DONE || status != VERIFY_TODO)) {
+	if (!address_ask_look(e) && result == VERIFY_ASYNC_DONE && status == VERIFY_TODO)
+		address_ask_tell_late(e);
+	else if (!TAILQ_EMPTY(&e->askers)) {
 		address_ask_none(e->ask, ADDRESS_UNAVAILABLE, &v);
 		if (result == VERIFY_ASYNC_DONE)	/* its protocol tells no times */
 			v = (struct address_verdict) { .status = status, .from = ADDRESS_PROBE, .text = reason, .since_s = v.since_s,
@@ -237,6 +254,8 @@ address_ask_timeout(void *ctx)
 	struct address_verdict v;
 
 	if (!address_ask_look(e)) {
+		if (e->ask->conf.hears && !e->heard)
+			return;			/* address_ask_tell_late */
 		address_ask_none(e->ask, e->heard ? ADDRESS_IN_PROGRESS : ADDRESS_UNAVAILABLE, &v);
 		address_ask_remove(a);
 		a->done(a, &v);
@@ -285,7 +304,7 @@ bool
 address_ask_start(struct address_ask *ask, struct address_asker *a, const char *addr, int64_t wait_ms, struct address_verdict *v)
 {
 	struct address_ask_entry *e;
-	bool	due;
+	bool	due, waits;
 
 	if (address_ask_known(ask, addr, v, &due)) {
 		if (due && address_ask_find(ask, addr) == NULL)
@@ -294,19 +313,21 @@ address_ask_start(struct address_ask *ask, struct address_asker *a, const char *
 	}
 	if (ask->ended)
 		wait_ms = 0;
-	if ((wait_ms > 0 && !address_ask_room(ask)) ||
+	waits = wait_ms > 0 || (ask->conf.hears && !ask->ended);
+	if ((waits && !address_ask_room(ask)) ||
 	    ((e = address_ask_find(ask, addr)) == NULL && (e = address_ask_add(ask, addr)) == NULL)) {
 		address_ask_none(ask, ADDRESS_BUSY, v);
 		return true;
 	}
-	if (wait_ms <= 0) {
+	if (!waits || (wait_ms <= 0 && e->heard)) {
 		address_ask_none(ask, ADDRESS_IN_PROGRESS, v);
 		return true;
 	}
 	a->entry = e;
 	TAILQ_INSERT_TAIL(&e->askers, a, link);
-	ev_timer_set(ask->loop, &a->timer, wait_ms, wait_ms > ask->conf.hold_ms + ADDRESS_UNHELD_MS ? address_ask_timeout :
-	    address_ask_early, a);
+	if (wait_ms > 0)
+		ev_timer_set(ask->loop, &a->timer, wait_ms, ask->conf.hears || wait_ms > ask->conf.hold_ms + ADDRESS_UNHELD_MS ?
+		    address_ask_timeout : address_ask_early, a);
 	if (ask->askers++ == 0)
 		ev_timer_set(ask->loop, &ask->tick, ADDRESS_TICK_MS, address_ask_tick, ask);
 	return false;

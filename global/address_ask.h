@@ -45,6 +45,7 @@ struct address_ask_conf {
 	int64_t	 query_ms;		/* limit for one query to it */
 	int64_t	 idle_ms;		/* of a connection to it */
 	size_t	 max_waiters;
+	bool	 hears;			/* nobody is told "in progress" before verify has answered, or query_ms is over */
 };
 
 struct address_ask *address_ask_new(struct ev_loop *, const struct address_ask_conf *);
@@ -61,7 +62,7 @@ struct address_asker {			/* the caller's; zeroed: waits for nothing */
 };
 
 /* address_ask_start - find out about an address (unquoted, as verify(8) has it)
- * wait_ms   for a probe; 0: do not wait, but have it probed
+ * wait_ms   for a probe; 0: do not wait, but have it probed. With hears, verify's own answer is waited for all the same
  * returns   true: v_r is the verdict, done is not called; false: done will be called */
 bool	address_ask_start(struct address_ask *, struct address_asker *, const char *addr, int64_t wait_ms, struct address_verdict *v_r);
 void	address_ask_left(struct address_ask *, struct address_asker *);	/* one that does not wait is fine */

@@ -13,11 +13,10 @@
 #include <util/sock.h>
 
 #define POLICY_HOUSE_MS	  250		/* counters are handed over */
-#define POLICY_CONN_LIMIT 1000		/* connections to verify: each held query has one */
-#define POLICY_QUEUE_MAX  20000		/* queries that wait for a connection; more are answered as if verify was away */
+#define POLICY_ASKERS_MAX 20000		/* requests that wait for a verdict; more are answered as if verify was away */
 
 struct greylist *policy_greylist;
-struct verify_async *policy_verify;
+struct address_host policy_host;
 struct ev_loop *policy_loop;
 
 static const struct params *policy_params;
@@ -43,6 +42,9 @@ policy_pre_jail(const struct params *p, const struct main_cf *cf)
 	if (greylist_open(&policy_greylist, p, "vouch/policy", &why) < 0)
 		msg_fatal("%s", buf_str(&why));
 	buf_fini(&why);
+	address_host_init(&policy_host, p, POLICY_ASKERS_MAX);
+	policy_host.conf.hears = true;
+	policy_host.conf.query_ms = (policy_conf.hold_ms < POLICY_WAIT_MAX_MS ? policy_conf.hold_ms : POLICY_WAIT_MAX_MS) + POLICY_ANSWER_MS;
 	if ((policy_data_fd = open(p->data_directory, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
 		msg_warn("data_directory %s: %s: nothing is counted", p->data_directory, strerror(errno));
 }
@@ -52,7 +54,6 @@ policy_start(struct ev_loop *loop)
 {
 	policy_loop = loop;
 	greylist_start(policy_greylist, loop);
-	policy_verify = verify_async_new(loop, policy_conf.verify_path, POLICY_CONN_LIMIT, POLICY_QUEUE_MAX, policy_params->ipc_idle);
 	stats_file_open(policy_data_fd, policy_params);
 	sock_close(&policy_data_fd);
 	policy_house(NULL);
@@ -68,6 +69,7 @@ static void
 policy_leaving(void)
 {
 	greylist_close(&policy_greylist);
+	address_host_fini(&policy_host);
 	stats_file_close();
 }
 

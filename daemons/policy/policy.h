@@ -3,7 +3,7 @@
  *   policy_conf.c	what the parameters say
  *   policy_client.c	one client: requests in, replies out, in order
  *   policy_check.c	one request through its checks: greylisting, verification
- *   policy_verify.c	one address verified: waits, time limits, and what smtpd would say
+ *   policy_verify.c	one address verified: how long it is waited for, and what smtpd would say
  */
 #ifndef DAEMONS_POLICY_H
 #define DAEMONS_POLICY_H
@@ -11,10 +11,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <global/address_host.h>
 #include <global/greylist.h>
 #include <global/multi_server.h>
 #include <global/policy_proto.h>
-#include <global/verify_async.h>
+#include <global/reason_detail.h>
 #include <util/evloop.h>
 
 enum policy_check { POLICY_GREYLIST, POLICY_VERIFY_RECIPIENT, POLICY_VERIFY_SENDER, POLICY_CHECKS };
@@ -38,7 +39,7 @@ struct policy_conf {
 	struct policy_verify_conf recipient, sender;
 	int64_t	hold_ms;		/* address_verify_hold_time */
 	int64_t	poll_count, poll_ms;	/* used when it is 0 */
-	char   *verify_path;
+	enum reason_detail detail;
 };
 
 #define POLICY_WAIT_MAX_MS	25000	/* for one address: a quarter of smtpd_policy_service_timeout's default */
@@ -46,7 +47,7 @@ struct policy_conf {
 
 extern struct policy_conf policy_conf;
 extern struct greylist *policy_greylist;
-extern struct verify_async *policy_verify;
+extern struct address_host policy_host;	/* started when the first address is asked about */
 extern struct ev_loop *policy_loop;
 
 /* policy_conf.c */
@@ -74,11 +75,11 @@ void	policy_run_cancel(struct policy_run **);	/* the client is gone; NULL is fin
 struct policy_asking;
 /* policy_asked_fn - action NULL: no opinion; else borrowed for the call */
 typedef void policy_asked_fn(void *ctx, const char *action);
-/* policy_verify_ask - verify req's sender or recipient; fn is called once, never before this returns, unless it is
- * cancelled. req borrowed for the call */
-struct policy_asking *policy_verify_ask(enum policy_check, const struct policy_request *, policy_asked_fn *, void *ctx);
+/* policy_verify_ask - verify req's sender or recipient; req borrowed for the call
+ * returns   NULL: *action_r is set, as policy_asked_fn has it, good until the next call; else fn will be called once, later,
+ *	     unless this is cancelled */
+struct policy_asking *policy_verify_ask(enum policy_check, const struct policy_request *, policy_asked_fn *, void *ctx,
+	    const char **action_r);
 void	policy_verify_cancel(struct policy_asking **);
-/* policy_verify_away - the answer when the verify service gives none; NULL: no opinion */
-const char *policy_verify_away(enum policy_check);
 
 #endif

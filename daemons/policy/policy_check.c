@@ -99,19 +99,27 @@ policy_run_greylist(struct policy_run *run)
 	return true;
 }
 
+/* policy_run_verified - as policy_run_greylisted */
+static bool
+policy_run_verified(struct policy_run *run, const char *action)
+{
+	enum policy_check check = run->order.check[run->next - 1];
+
+	if (action == NULL)
+		return true;
+	policy_run_log(run, check == POLICY_VERIFY_SENDER ? "check=verify_sender" : "check=verify_recipient", action);
+	policy_run_end(run, action);
+	return false;
+}
+
 static void
 policy_run_asked(void *ctx, const char *action)
 {
 	struct policy_run *run = ctx;
-	enum policy_check check = run->order.check[run->next - 1];
 
 	run->asking = NULL;
-	if (action == NULL) {
+	if (policy_run_verified(run, action))
 		policy_run_go(run);
-		return;
-	}
-	policy_run_log(run, check == POLICY_VERIFY_SENDER ? "check=verify_sender" : "check=verify_recipient", action);
-	policy_run_end(run, action);
 }
 
 /* policy_run_verifiable - whether this request is one to verify an address for */
@@ -139,6 +147,8 @@ policy_run_verifiable(const struct policy_run *run, enum policy_check check)
 static bool
 policy_run_go(struct policy_run *run)
 {
+	const char *action;
+
 	for (run->waits = false; run->next < run->order.n; ) {
 		enum policy_check check = run->order.check[run->next++];
 
@@ -151,8 +161,10 @@ policy_run_go(struct policy_run *run)
 		case POLICY_VERIFY_SENDER:
 			if (!policy_run_verifiable(run, check))
 				break;
-			run->asking = policy_verify_ask(check, run->req, policy_run_asked, run);
-			run->waits = true;
+			run->asking = policy_verify_ask(check, run->req, policy_run_asked, run, &action);
+			if (run->asking == NULL && !policy_run_verified(run, action))
+				return false;
+			run->waits = run->asking != NULL;
 			break;
 		case POLICY_CHECKS:
 			break;

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include <util/mem.h>
 #include <util/msg.h>
 
 struct policy_conf policy_conf;
@@ -55,5 +54,5 @@ policy_conf_init(const struct params *p)
 	policy_conf.hold_ms = p->address_verify_hold_time;
 	policy_conf.poll_count = p->address_verify_poll_count;
 	policy_conf.poll_ms = p->address_verify_poll_delay;
-	policy_conf.verify_path = mem_printf("private/%s", p->address_verify_service_name);
+	policy_conf.detail = reason_detail_find(p->address_verify_reason_detail);
 }

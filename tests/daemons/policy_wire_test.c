@@ -1,6 +1,6 @@
 /* tests/daemons/policy_wire_test.c - requests and replies of policy(8), under a fake clock
  * Greylisting and the verify service are scripted: recipients greylist-* below; verify answers by an address's first character
- * (verify_stub.h). The skeleton's side is ms_fake.
+ * (verify_stub.h), and what the test writes into the table is known, as if a verify worker had. The skeleton's side is ms_fake.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,7 +28,7 @@
 
 /* what policy.c has */
 struct greylist *policy_greylist;
-struct verify_async *policy_verify;
+struct address_host policy_host;
 struct ev_loop *policy_loop;
 
 static const struct multi_server server = {
@@ -119,6 +119,13 @@ log_line(void *ctx, int level, const char *line)
 static int
 begin(void **state)
 {
+	static const struct address_rules rules = {
+		.positive_expire_s = 31 * 86400, .positive_refresh_s = 7 * 86400, .negative_expire_s = 3 * 86400,
+		.negative_refresh_s = 10800, .defer_expire_s = 3 * 86400, .defer_refresh_s = 60, .probe_ttl_s = 1000,
+		.negative_cache = true,
+	};
+	const struct verify_store_conf conf = { .rules = rules, .smtputf8 = true, .bytes = 4u << 20 };
+	struct buf why = BUF_INIT(1000);
 	char   *path;
 
 	(void) state;
@@ -132,7 +139,10 @@ begin(void **state)
 	policy_loop = ev_loop_new_fake(NOW);
 	ms_fake_init(policy_loop, &server);
 	assert_int_equal(verify_stub_open(&stub, policy_loop, path, 600), 0);
-	policy_verify = verify_async_new(policy_loop, path, 100, 100, 5000);
+	assert_int_equal(verify_store_open(&policy_host.store, -1, &conf, &why), 0);
+	policy_host.conf = (struct address_ask_conf) { .store = policy_host.store, .verify_path = path, .rules = &rules,
+	    .query_ms = POLICY_ANSWER_MS, .idle_ms = 5000, .max_waiters = 100, .hears = true };
+	policy_host.ask = address_ask_new(policy_loop, &policy_host.conf);
 	mem_free(&path);
 	decided = cancelled = lines = 0;
 	buf_reset(&logged);
@@ -149,7 +159,8 @@ end(void **state)
 	(void) state;
 	msg_catch(NULL, NULL);
 	ms_fake_turn();
-	verify_async_free(&policy_verify);
+	address_ask_free(&policy_host.ask);
+	verify_store_close(&policy_host.store);
 	verify_stub_close(&stub);
 	ev_loop_free(&policy_loop);
 	assert_int_equal(system(cmd), 0);
@@ -405,43 +416,115 @@ verdicts(void **state)
 	}
 }
 
-/* in progress: as often as smtpd would ask, in its own time, and others are served meanwhile */
+static void
+result(const char *addr, enum verify_status status, const char *text)
+{
+	assert_int_equal(verify_store_update(policy_host.store, addr, status, text, NOW), VERIFY_STORED);
+}
+
+#define TODO_ACTION "action=DEFER_IF_PERMIT 4.1.1 unverified address: Address verification in progress\n\n"
+
+/* in progress: waited for as long as smtpd would ask, others are served meanwhile, and the result counts as soon as it is known */
 static void
 polls(void **state)
 {
 	struct ms_client *c = ms_fake_client(), *other = ms_fake_client();
+	unsigned asked;
 
 	(void) state;
 	policy_conf.order = (struct policy_order) { { POLICY_VERIFY_RECIPIENT }, 1 };
 	ask(c, "s@x", "3@b", "", "");
-	want(c, "asked once", "");
+	want(c, "asked", "");
 	assert_int_equal(stub.requests, 1);
 	ask(other, "s@x", "0@b", "", "");
 	want(other, "the other", DUNNO);
-	ms_fake_pass(2999);
-	assert_int_equal(stub.requests, 2);
+	ms_fake_pass(5999);
+	want(c, "waits", "");
 	ms_fake_pass(1);
-	assert_int_equal(stub.requests, 3);
-	want(c, "asked twice", "");
-	ms_fake_pass(3000);
-	assert_int_equal(stub.requests, 4);
-	want(c, "asked three times", "action=DEFER_IF_PERMIT 4.1.1 unverified address: text for 3@b\n\n");
-	/* a client that leaves while it waits */
+	want(c, "as long as smtpd", TODO_ACTION);
+	assert_int_equal(stats_local[STAT_policy_verify_defer], 1);
+	/* verify is asked again once a second: the worker that had the probe may have died */
+	assert_in_range(stub.requests, 6, 8);
+	/* the result of the probe */
 	ask(c, "s@x", "3@b", "", "");
+	ask(other, "s@x", "3@b", "", "");
+	ms_fake_pass(1000);
+	want(c, "waits", "");
+	result("3@b", VERIFY_BOUNCE, "550 5.1.1 no such user");
+	ms_fake_pass(20);
+	want(c, "result", "action=450 4.1.1 undeliverable address: 550 5.1.1 no such user\n\n");
+	want(other, "the same", "action=450 4.1.1 undeliverable address: 550 5.1.1 no such user\n\n");
+	assert_int_equal(stats_local[STAT_policy_verify_bounce], 2);
+	/* a client that leaves while it waits */
+	ask(c, "s@x", "3left@b", "", "");
 	ms_fake_free(&c);
+	ms_fake_turn();
+	asked = stub.requests;
 	ms_fake_pass(10000);
-	assert_int_equal(stub.requests, 5);
-	/* with a hold time verify itself waits: no polls */
-	policy_conf.hold_ms = 2500;
-	ask(other, "s@x", "3@b", "", "");
-	want(other, "held", "action=DEFER_IF_PERMIT 4.1.1 unverified address: text for 3@b\n\n");
+	assert_int_equal(stub.requests, asked);
+	/* smtpd would ask once: verify's first word is the last */
+	policy_conf.poll_count = 1;
+	ask(other, "s@x", "3once@b", "", "");
+	want(other, "once", TODO_ACTION);
+	ask(other, "s@x", "1once@b", "", "");
+	want(other, "once, an answer", "action=DEFER_IF_PERMIT 4.1.1 unverified address: text for 1once@b\n\n");
 	/* an absurd number of polls ends after POLICY_WAIT_MAX_MS */
-	policy_conf.hold_ms = 0;
 	policy_conf.poll_count = 100;
-	ask(other, "s@x", "3@b", "", "");
-	ms_fake_pass(POLICY_WAIT_MAX_MS);
-	want(other, "much patience", "action=DEFER_IF_PERMIT 4.1.1 unverified address: text for 3@b\n\n");
+	ask(other, "s@x", "3long@b", "", "");
+	ms_fake_pass(POLICY_WAIT_MAX_MS - policy_conf.poll_ms);
+	want(other, "patience", "");
+	ms_fake_pass(policy_conf.poll_ms);
+	want(other, "much patience", TODO_ACTION);
 	ms_fake_free(&other);
+}
+
+/* what this host's table has: verify is not asked, and of the text it is said what may be */
+static void
+known(void **state)
+{
+	struct ms_client *c = ms_fake_client();
+
+	(void) state;
+	policy_conf.order = (struct policy_order) { { POLICY_VERIFY_SENDER, POLICY_VERIFY_RECIPIENT }, 2 };
+	result("2@x", VERIFY_OK, "250 Ok");
+	result("0@b", VERIFY_BOUNCE, "host mx[192.0.2.1] said: 550 5.1.1 no such user");
+	ask(c, "2@x", "0@b", "1.2.3", "");
+	want(c, "full", "action=450 4.1.1 undeliverable address: host mx[192.0.2.1] said: 550 5.1.1 no such user\n\n");
+	policy_conf.detail = REASON_DETAIL_CODE;
+	ask(c, "2@x", "0@b", "1.2.4", "");
+	want(c, "code", "action=450 4.1.1 undeliverable address: 550 5.1.1\n\n");
+	assert_int_equal(stub.requests, 0);
+	assert_int_equal(stats_local[STAT_policy_verify_ok], 2);
+	ms_fake_free(&c);
+}
+
+/* verify holds its answer: in progress when it says so, or when the hold time of the second one is over */
+static void
+held(void **state)
+{
+	struct ms_client *c = ms_fake_client(), *second = ms_fake_client();
+
+	(void) state;
+	policy_conf.hold_ms = 600;
+	policy_conf.order = (struct policy_order) { { POLICY_VERIFY_RECIPIENT }, 1 };
+	verify_stub_script(&stub, VSTUB_HANG);
+	ask(c, "s@x", "3@b", "", "");
+	ms_fake_pass(600);
+	want(c, "not heard from verify", "");
+	ms_fake_pass(400);
+	want(c, "verify is away", "action=DEFER_IF_PERMIT 4.1.1 address verification problem\n\n");
+	assert_int_equal(stats_local[STAT_policy_verify_away], 1);
+	verify_stub_script(&stub, VSTUB_GOOD);
+	ask(c, "s@x", "3@b", "", "");
+	ms_fake_pass(300);
+	ask(second, "s@x", "3@b", "", "");
+	ms_fake_pass(300);
+	want(c, "heard", TODO_ACTION);
+	want(second, "has its own time", "");
+	ms_fake_pass(300);
+	want(second, "and no more", TODO_ACTION);
+	ms_fake_free(&c);
+	ms_fake_free(&second);
 }
 
 /* the verify service gives no answer: within a second, as configured */
@@ -598,7 +681,7 @@ main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, begin, end)
 	const struct CMUnitTest tests[] = {
-		T(vectors), T(endless), T(byte_by_byte), T(repeats), T(headers), T(verdicts), T(polls), T(away), T(order), T(waits),
+		T(vectors), T(endless), T(byte_by_byte), T(repeats), T(headers), T(verdicts), T(polls), T(known), T(held), T(away), T(order), T(waits),
 		T(observe), T(hostile_text), cmocka_unit_test(orders),
 	};
 
