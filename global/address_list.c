@@ -12,6 +12,8 @@
 #define ADDRESS_MAX	4096		/* longer ones are in no list */
 
 struct address_list {
+	bool	columns;		/* while it is read: there may be a second one */
+	unsigned bare;			/* entries without it */
 	struct name_table addresses;	/* user@domain, user@; the value is the number of the entry, as in domains */
 	struct name_table domains;
 	struct address_entry {
@@ -59,16 +61,18 @@ address_list_split(char *text)
 	return p + strspn(p, " \t");
 }
 
+/* address_list_add - a list_line_fn */
 static const char *
-address_list_add(struct address_list *l, char *text, unsigned line, bool columns, unsigned *bare, struct buf *why)
+address_list_add(void *ctx, char *text, size_t len, unsigned line, struct buf *why)
 {
+	struct address_list *l = ctx;
 	struct address_entry e = { .line = line };
 	char   *second = address_list_split(text), *at;
 	const char *bad = NULL;
-	size_t	len = strlen(text);
 
-	if (second != NULL && !columns)
+	if (second != NULL && !l->columns)
 		return "one entry a line";
+	len = strlen(text);
 	if (len > ADDRESS_MAX || len == 0)
 		return "not an address";
 	if (second != NULL && (e.clients = address_list_clients(l, second, line, &bad)) == NULL)
@@ -99,7 +103,7 @@ address_list_add(struct address_list *l, char *text, unsigned line, bool columns
 		client_list_free(&e.clients);
 		return bad;
 	}
-	*bare += e.clients == NULL;
+	l->bare += e.clients == NULL;
 	l->entry = mem_grow(l->entry, l->n + 1, sizeof l->entry[0]);
 	l->entry[l->n++] = e;
 	return NULL;
@@ -110,25 +114,12 @@ address_list_parse(const char *file, const char *text, size_t len, const char *d
     unsigned *bare_r)
 {
 	struct address_list *l = mem_alloc(sizeof *l);
-	struct buf why = BUF_INIT(1000);
-	struct list_line line;
-	const char *bad;
-	char   *entry;
 
-	*bare_r = 0;
 	l->file = mem_strdup(file);
 	l->delimiter = mem_printf("+%s", delimiter);
-	for (list_line_init(&line, text, len); list_line_next(&line);) {
-		buf_reset(&why);
-		entry = mem_strndup(line.text, line.len);
-		bad = strlen(entry) != line.len ? "has a NUL" : address_list_add(l, entry, line.line, columns, bare_r, &why);
-		if (bad != NULL)
-			list_line_reject(file, &line, bad, count);
-		else
-			count->entries++;
-		mem_free(&entry);
-	}
-	buf_fini(&why);
+	l->columns = columns;
+	list_line_each(file, text, len, address_list_add, l, count);
+	*bare_r = l->bare;
 	return l;
 }
 

@@ -74,10 +74,11 @@ client_list_net(struct client_list *l, const char *text, unsigned line)
 	return 1;
 }
 
-/* client_list_add - NULL, or what is wrong with the entry; text is terminated, and changed */
+/* client_list_add - a list_line_fn */
 static const char *
-client_list_add(struct client_list *l, char *text, size_t len, unsigned line, struct buf *why)
+client_list_add(void *ctx, char *text, size_t len, unsigned line, struct buf *why)
 {
+	struct client_list *l = ctx;
 	struct pattern *p;
 
 	if (text[0] == '/') {
@@ -118,23 +119,9 @@ struct client_list *
 client_list_parse(const char *file, const char *text, size_t len, struct list_count *count)
 {
 	struct client_list *l = mem_alloc(sizeof *l);
-	struct buf why = BUF_INIT(1000);
-	struct list_line line;
-	const char *bad;
-	char   *entry;
 
 	l->file = mem_strdup(file);
-	for (list_line_init(&line, text, len); list_line_next(&line);) {
-		buf_reset(&why);
-		entry = mem_strndup(line.text, line.len);
-		bad = strlen(entry) != line.len ? "has a NUL" : client_list_add(l, entry, line.len, line.line, &why);
-		if (bad != NULL)
-			list_line_reject(file, &line, bad, count);
-		else
-			count->entries++;
-		mem_free(&entry);
-	}
-	buf_fini(&why);
+	list_line_each(file, text, len, client_list_add, l, count);
 	return l;
 }
 

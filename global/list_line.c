@@ -1,19 +1,14 @@
 /* global/list_line.c - lists of one entry a line */
 #include "list_line.h"
 
+#include <stdbool.h>
 #include <string.h>
 
+#include <util/mem.h>
 #include <util/msg.h>
 
 #define LIST_REJECTS	20		/* reported one by one */
-
-void
-list_line_init(struct list_line *l, const char *text, size_t len)
-{
-	memset(l, 0, sizeof *l);
-	l->next = text;
-	l->end = text + len;
-}
+#define LIST_WHY_MAX	1000
 
 static bool
 list_line_blank(char c)
@@ -21,7 +16,7 @@ list_line_blank(char c)
 	return c == ' ' || c == '\t' || c == '\r';
 }
 
-bool
+static bool
 list_line_next(struct list_line *l)
 {
 	const char *nl, *end, *hash;
@@ -55,4 +50,25 @@ list_line_reject(const char *file, const struct list_line *l, const char *why, s
 	raw[n] = 0;
 	if (count->rejected++ < LIST_REJECTS)
 		msg_warn("%s, line %u: %s: %s: this line is ignored", file, l->line, msg_clean(shown, sizeof shown, raw), why);
+}
+
+void
+list_line_each(const char *file, const char *text, size_t len, list_line_fn *take, void *ctx, struct list_count *count)
+{
+	struct list_line l = { .next = text, .end = text + len };
+	struct buf why = BUF_INIT(LIST_WHY_MAX);
+	const char *bad;
+	char   *entry;
+
+	while (list_line_next(&l)) {
+		buf_reset(&why);
+		entry = mem_strndup(l.text, l.len);
+		bad = strlen(entry) != l.len ? "has a NUL" : take(ctx, entry, l.len, l.line, &why);
+		if (bad != NULL)
+			list_line_reject(file, &l, bad, count);
+		else
+			count->entries++;
+		mem_free(&entry);
+	}
+	buf_fini(&why);
 }

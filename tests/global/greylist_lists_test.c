@@ -101,6 +101,34 @@ greylist_lists_test_client(void **state)
 	}
 }
 
+/* what clients and addresses have in common: comments, blanks, line ends, and bytes that are no text */
+static void
+greylist_lists_test_lines(void **state)
+{
+	static const char text[] = "# one\n\n \ta.example # two\r\nb.example\0c.example\nd.example";
+	struct list_count count = { 0, 0 };
+	struct client_list *clients = client_list_parse("file", text, sizeof text - 1, &count);
+	struct address_list *addresses;
+	struct client_addr a;
+	unsigned over = 0, bare;
+
+	(void) state;
+	assert_true(client_addr_parse(&a, "192.0.2.1"));
+	assert_string_equal(logged.last, "warning: file, line 4: b.example: has a NUL: this line is ignored");
+	addresses = address_list_parse("file", text, sizeof text - 1, "", false, &count, &bare);
+	assert_int_equal(count.entries, 4);
+	assert_int_equal(count.rejected, 2);
+	assert_int_equal(bare, 2);
+	assert_int_equal(client_list_match(clients, &a, "a.example", &over), 3);
+	assert_int_equal(client_list_match(clients, &a, "b.example", &over), 0);
+	assert_int_equal(client_list_match(clients, &a, "d.example", &over), 5);
+	assert_int_equal(address_list_match(addresses, "x@a.example", NULL, "", &over), 3);
+	assert_int_equal(address_list_match(addresses, "x@b.example", NULL, "", &over), 0);
+	assert_int_equal(address_list_match(addresses, "x@d.example", NULL, "", &over), 5);
+	client_list_free(&clients);
+	address_list_free(&addresses);
+}
+
 static void
 greylist_lists_test_address(void **state)
 {
@@ -319,6 +347,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(greylist_lists_test_client),
+		cmocka_unit_test(greylist_lists_test_lines),
 		cmocka_unit_test(greylist_lists_test_address),
 		cmocka_unit_test(greylist_lists_test_regexp),
 		cmocka_unit_test(greylist_lists_test_file),
