@@ -4,52 +4,21 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include <tests/lib/smtpd_rig.h>
+#include <tests/lib/test_dir.h>
 #include <util/mem.h>
 #include <util/msg.h>
 
 static struct smtpd_rig rig;
-static char dir[40];
-
-static void
-file(const char *name, const char *text)
-{
-	char   *path = mem_printf("%s/%s", dir, name);
-	FILE   *fp = fopen(path, "w");
-
-	assert_non_null(fp);
-	assert_true(fputs(text, fp) >= 0 && fclose(fp) == 0);
-	mem_free(&path);
-}
-
-static int
-setup(void **state)
-{
-	(void) state;
-	strcpy(dir, "/tmp/vouch-access.XXXXXX");
-	return mkdtemp(dir) != NULL ? 0 : -1;
-}
-
-static int
-teardown(void **state)
-{
-	char   *cmd = mem_printf("rm -rf %s", dir);
-	int	ret = system(cmd);
-
-	(void) state;
-	mem_free(&cmd);
-	return ret;
-}
 
 static void
 begin(const char *plugins, const struct vh_plugin *const *more)
 {
-	smtpd_rig_setup("myhostname = me.example\nqueue_directory = /tmp\ndata_directory = /tmp\n", dir);
+	smtpd_rig_setup("myhostname = me.example\nqueue_directory = /tmp\ndata_directory = /tmp\n", test_dir);
 	smtpd_rig_begin(&rig, plugins, more);
 }
 
@@ -95,15 +64,11 @@ static const char *
 rcpt(const char *ip, const char *to)
 {
 	static struct smtpd_rig_client c;
-	char   *line = mem_printf("RCPT TO:<%s>", to);
-	const char *heard;
 
 	smtpd_rig_open(&rig, &c, ip);
 	smtpd_rig_ask(&rig, &c, "EHLO client.test");
 	smtpd_rig_ask(&rig, &c, "MAIL FROM:<a@b.test>");
-	heard = smtpd_rig_ask(&rig, &c, line);
-	mem_free(&line);
-	return heard;
+	return smtpd_rig_rcpt(&rig, &c, to);
 }
 
 static void
@@ -119,8 +84,8 @@ test_relay(void **state)
 	};
 
 	(void) state;
-	file("relayclients", "# ours\n192.0.2.0/24\n\n10.\n172.16.\n2001:db8:0:1:\n");
-	file("norelayclients", "10.66.0.0/16\n");
+	test_dir_file("relayclients", "# ours\n192.0.2.0/24\n\n10.\n172.16.\n2001:db8:0:1:\n");
+	test_dir_file("norelayclients", "10.66.0.0/16\n");
 	for (int last = 0; last < 2; last++) {		/* wherever it stands */
 		begin(last ? "rcpt_ok\nrelay" : "relay\nrcpt_ok", NULL);
 		for (size_t i = 0; i < NELEM(cases); i++)
@@ -138,8 +103,8 @@ test_relay(void **state)
 	assert_string_equal(rcpt("10.1.2.3", "x@far.test"), ok);
 	smtpd_rig_end(&rig);
 
-	file("relayclients", "10.0.0.0/8\nmail.example.org\n");
-	smtpd_rig_setup("queue_directory = /tmp\n", dir);
+	test_dir_file("relayclients", "10.0.0.0/8\nmail.example.org\n");
+	smtpd_rig_setup("queue_directory = /tmp\n", test_dir);
 	assert_string_equal(smtpd_rig_refused("relay"),
 	    "plugins, line 1: relay: relayclients: \"mail.example.org\": not a numeric address");
 	smtpd_rig_setup("queue_directory = /tmp\n", "/nonexistent");
@@ -161,7 +126,7 @@ test_rcpt_ok(void **state)
 	};
 
 	(void) state;
-	file("rcpthosts", "Ours.test\n!no.below.test\n.below.test\n");
+	test_dir_file("rcpthosts", "Ours.test\n!no.below.test\n.below.test\n");
 	begin("rcpt_ok", NULL);
 	for (size_t i = 0; i < NELEM(cases); i++) {
 		const char *heard = rcpt("192.0.2.1", cases[i].to);
@@ -171,14 +136,14 @@ test_rcpt_ok(void **state)
 	}
 	smtpd_rig_end(&rig);
 
-	file("me", "other.example\n");
+	test_dir_file("me", "other.example\n");
 	begin("rcpt_ok reject_type temp", NULL);
 	assert_string_equal(rcpt("192.0.2.1", "x@other.example"), "250 2.1.5 Recipient ok\r\n");
 	assert_string_equal(rcpt("192.0.2.1", "x@me.example"), "450 4.7.1 Relaying is not allowed\r\n");
 	smtpd_rig_end(&rig);
 
-	file("rcpthosts", "hash:/etc/no\n");
-	smtpd_rig_setup("queue_directory = /tmp\n", dir);
+	test_dir_file("rcpthosts", "hash:/etc/no\n");
+	smtpd_rig_setup("queue_directory = /tmp\n", test_dir);
 	assert_non_null(strstr(smtpd_rig_refused("rcpt_ok"), "plugins, line 1: rcpt_ok: rcpthosts: "));
 	assert_non_null(strstr(smtpd_rig_refused("rcpt_ok x"), "plugins, line 1: rcpt_ok: x: takes no arguments"));
 	smtpd_rig_setup(NULL, NULL);
@@ -297,11 +262,11 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_pre_limits, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_relay, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_rcpt_ok, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_count_unrecognized, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_naughty, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_pre_limits, test_dir_make, test_dir_remove),
+		cmocka_unit_test_setup_teardown(test_relay, test_dir_make, test_dir_remove),
+		cmocka_unit_test_setup_teardown(test_rcpt_ok, test_dir_make, test_dir_remove),
+		cmocka_unit_test_setup_teardown(test_count_unrecognized, test_dir_make, test_dir_remove),
+		cmocka_unit_test_setup_teardown(test_naughty, test_dir_make, test_dir_remove),
 	};
 
 	msg_to_stderr(NULL);

@@ -3,13 +3,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include <tests/lib/smtpd_rig.h>
+#include <tests/lib/test_dir.h>
 #include <util/mem.h>
 #include <util/msg.h>
 
@@ -19,67 +18,14 @@
 
 static struct smtpd_rig rig;
 static struct smtpd_rig_client c;
-static char dir[40];
-static bool relay;
-static char message[4000];
 
-static enum vh_rc
-keep_rcpt(struct vh_call *call)
-{
-	(void) call;
-	return VH_OK;
-}
-
-static enum vh_rc
-keep_connection(struct vh_call *call)
-{
-	vh_conn_set_relay(vh_conn(call), relay);
-	return VH_DECLINED;
-}
-
-static enum vh_rc
-keep_queue(struct vh_call *call)
-{
-	struct vh_reader *r = vh_reader_open(vh_txn(call), VH_MESSAGE);
-	ssize_t n = vh_reader_read(r, message, sizeof message - 1);
-
-	message[n > 0 ? n : 0] = 0;
-	vh_reader_close(&r);
-	return VH_OK;
-}
-
-static const struct vh_plugin keep = {
-	.abi = VH_ABI, .name = "keep",
-	.hooks = (const struct vh_hook_fn []) {
-		{ VH_HOOK_PRE_CONNECTION, keep_connection }, { VH_HOOK_RCPT, keep_rcpt }, { VH_HOOK_QUEUE, keep_queue }, { VH_END, NULL }
-	},
-};
-static const struct vh_plugin *const helpers[] = { &keep, NULL };
-
-static int
-setup(void **state)
-{
-	(void) state;
-	strcpy(dir, "/tmp/vouch-sgrey.XXXXXX");
-	return mkdtemp(dir) != NULL ? 0 : -1;
-}
-
-static int
-teardown(void **state)
-{
-	char   *cmd = mem_printf("rm -rf %s", dir);
-	int	ret = system(cmd);
-
-	(void) state;
-	mem_free(&cmd);
-	return ret;
-}
+static const struct vh_plugin *const helpers[] = { &smtpd_rig_keep, NULL };
 
 static char *
 config(const char *more)
 {
 	return mem_printf("config_directory = %s\ndata_directory = %s\nqueue_directory = %s\nmyhostname = mx.test\n"
-	    "greylist_cache_size = 1M\naddress_verify_cache_size = 1M\n%s", dir, dir, dir, more);
+	    "greylist_cache_size = 1M\naddress_verify_cache_size = 1M\n%s", test_dir, test_dir, test_dir, more);
 }
 
 static void
@@ -87,9 +33,7 @@ begin(const char *line, const char *more)
 {
 	char   *cf = config(more), *plugins = mem_printf("%s\nkeep\n", line);
 
-	relay = false;
-	message[0] = 0;
-	smtpd_rig_setup(cf, dir);
+	smtpd_rig_setup(cf, test_dir);
 	smtpd_rig_begin(&rig, plugins, helpers);
 	mem_free(&cf);
 	mem_free(&plugins);
@@ -98,16 +42,8 @@ begin(const char *line, const char *more)
 static const char *
 mail(const char *from, const char *to)
 {
-	char   *line = mem_printf("MAIL FROM:<%s>", from), *rcpt = mem_printf("RCPT TO:<%s>", to);
-	const char *heard;
-
-	smtpd_rig_open(&rig, &c, "192.0.2.1");
-	smtpd_rig_ask(&rig, &c, "EHLO client.test");
-	smtpd_rig_ask(&rig, &c, line);
-	heard = smtpd_rig_ask(&rig, &c, rcpt);
-	mem_free(&line);
-	mem_free(&rcpt);
-	return heard;
+	smtpd_rig_mail(&rig, &c, from, "");
+	return smtpd_rig_rcpt(&rig, &c, to);
 }
 
 static void
@@ -129,11 +65,11 @@ test_retry(void **state)
 	smtpd_rig_advance(&rig, 2000);
 	assert_string_equal(mail("a@b.test", "c@d.test"), OK);
 	send_body();
-	if (strstr(message, "X-Greylist: delayed 301 seconds by vouch at mx.test; ") == NULL)
-		fail_msg("no header: %s", message);
+	if (strstr(smtpd_rig_kept.message, "X-Greylist: delayed 301 seconds by vouch at mx.test; ") == NULL)
+		fail_msg("no header: %s", smtpd_rig_kept.message);
 	assert_string_equal(mail("a@b.test", "c@d.test"), OK);
 	send_body();
-	assert_null(strstr(message, "X-Greylist"));
+	assert_null(strstr(smtpd_rig_kept.message, "X-Greylist"));
 	smtpd_rig_end(&rig);
 
 	/* the records are the host's: another process knows */
@@ -196,7 +132,7 @@ test_forms(void **state)
 	smtpd_rig_end(&rig);
 
 	begin("greylisting", "");
-	relay = true;
+	smtpd_rig_kept.relay = true;
 	assert_string_equal(mail("p@p.test", "p@d.test"), OK);
 	smtpd_rig_end(&rig);
 
@@ -220,7 +156,7 @@ test_arguments(void **state)
 	char   *cf = config("");
 
 	(void) state;
-	smtpd_rig_setup(cf, dir);
+	smtpd_rig_setup(cf, test_dir);
 	assert_string_equal(smtpd_rig_refused("greylisting black_timeout 0"),
 	    "plugins, line 1: greylisting: black_timeout 0: use a time from 1s to 1d");
 	assert_string_equal(smtpd_rig_refused("greylisting\ngreylisting:1"),
@@ -234,10 +170,10 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_retry, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_null_sender, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_forms, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_arguments, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_retry, test_dir_make, test_dir_remove),
+		cmocka_unit_test_setup_teardown(test_null_sender, test_dir_make, test_dir_remove),
+		cmocka_unit_test_setup_teardown(test_forms, test_dir_make, test_dir_remove),
+		cmocka_unit_test_setup_teardown(test_arguments, test_dir_make, test_dir_remove),
 	};
 
 	msg_to_stderr(NULL);

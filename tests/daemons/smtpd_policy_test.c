@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include <cmocka.h>
 
 #include <tests/lib/smtpd_rig.h>
+#include <tests/lib/test_dir.h>
 #include <util/mem.h>
 #include <util/msg.h>
 #include <util/sock.h>
@@ -24,41 +24,8 @@
 
 static struct smtpd_rig rig;
 static struct smtpd_rig_client c;
-static char dir[40], message[4000];
-static bool relay;
 
-static enum vh_rc
-keep_rcpt(struct vh_call *call)
-{
-	(void) call;
-	return VH_OK;
-}
-
-static enum vh_rc
-keep_connection(struct vh_call *call)
-{
-	vh_conn_set_relay(vh_conn(call), relay);
-	return VH_DECLINED;
-}
-
-static enum vh_rc
-keep_queue(struct vh_call *call)
-{
-	struct vh_reader *r = vh_reader_open(vh_txn(call), VH_MESSAGE);
-	ssize_t n = vh_reader_read(r, message, sizeof message - 1);
-
-	message[n > 0 ? n : 0] = 0;
-	vh_reader_close(&r);
-	return VH_OK;
-}
-
-static const struct vh_plugin keep = {
-	.abi = VH_ABI, .name = "keep",
-	.hooks = (const struct vh_hook_fn []) {
-		{ VH_HOOK_PRE_CONNECTION, keep_connection }, { VH_HOOK_RCPT, keep_rcpt }, { VH_HOOK_QUEUE, keep_queue }, { VH_END, NULL }
-	},
-};
-static const struct vh_plugin *const helpers[] = { &keep, NULL };
+static const struct vh_plugin *const helpers[] = { &smtpd_rig_keep, NULL };
 
 /* rows: the action for rN@, and what the client is told; raw: the reply as it is */
 static const struct row { const char *action, *want; bool open, raw; } rows[] = {
@@ -161,32 +128,11 @@ service_accept(void *ctx, int fd, unsigned events)
 	ev_io_set(rig.loop, &service.io[i], service.fd[i], EV_READ, service_read, (void *) (size_t) i);
 }
 
-static int
-setup(void **state)
-{
-	(void) state;
-	strcpy(dir, "/tmp/vouch-spol.XXXXXX");
-	return mkdtemp(dir) != NULL ? 0 : -1;
-}
-
-static int
-teardown(void **state)
-{
-	char   *cmd = mem_printf("rm -rf %s", dir);
-	int	ret = system(cmd);
-
-	(void) state;
-	mem_free(&cmd);
-	return ret;
-}
-
 static void
 begin(const char *args)
 {
-	char   *path = mem_printf("%s/policy", dir), *plugins = mem_printf("policy unix:%s %s\nkeep\n", path, args);
+	char   *path = mem_printf("%s/policy", test_dir), *plugins = mem_printf("policy unix:%s %s\nkeep\n", path, args);
 
-	relay = false;
-	message[0] = 0;
 	memset(&service, 0, sizeof service);
 	smtpd_rig_begin(&rig, plugins, helpers);
 	service.listen_fd = sock_unix_listen(path, 10, 0600);
@@ -222,22 +168,13 @@ end(void)
 static void
 mail(const char *from)
 {
-	char   *line = mem_printf("MAIL FROM:<%s> SIZE=77", from);
-
-	smtpd_rig_open(&rig, &c, "192.0.2.1");
-	smtpd_rig_ask(&rig, &c, "EHLO client.test");
-	smtpd_rig_ask(&rig, &c, line);
-	mem_free(&line);
+	smtpd_rig_mail(&rig, &c, from, "SIZE=77");
 }
 
 static const char *
 rcpt(const char *to)
 {
-	char   *line = mem_printf("RCPT TO:<%s>", to);
-	const char *heard = smtpd_rig_ask(&rig, &c, line);
-
-	mem_free(&line);
-	return heard;
+	return smtpd_rig_rcpt(&rig, &c, to);
 }
 
 static void
@@ -277,7 +214,7 @@ test_actions(void **state)
 	assert_string_equal(rcpt("r7@d.test"), OK);
 	end();
 	begin("");
-	relay = true;
+	smtpd_rig_kept.relay = true;
 	mail("a@b.test");
 	assert_string_equal(rcpt("r4@d.test"), OK);
 	assert_int_equal(service.requests, 0);
@@ -303,11 +240,11 @@ test_requests(void **state)
 	assert_string_equal(rcpt("r12@d.test"), OK);
 	smtpd_rig_ask(&rig, &c, "DATA");
 	smtpd_rig_ask(&rig, &c, "Subject: x\r\n\r\ntext\r\n.");
-	assert_non_null(strstr(message, "X-One: 1\r\nX-One: 1\r\n"));
+	assert_non_null(strstr(smtpd_rig_kept.message, "X-One: 1\r\nX-One: 1\r\n"));
 	end();
 
 	/* two instances: each asks, no header is added twice */
-	want = mem_printf("\npolicy:1 unix:%s/policy", dir);
+	want = mem_printf("\npolicy:1 unix:%s/policy", test_dir);
 	begin(want);
 	mem_free(&want);
 	mail("a@b.test");
@@ -315,8 +252,8 @@ test_requests(void **state)
 	assert_int_equal(service.requests, 2);
 	smtpd_rig_ask(&rig, &c, "DATA");
 	smtpd_rig_ask(&rig, &c, "Subject: x\r\n\r\ntext\r\n.");
-	assert_non_null(strstr(message, "X-One: 1\r\nX-One: 1\r\n"));
-	assert_null(strstr(message, "X-One: 1\r\nX-One: 1\r\nX-One"));
+	assert_non_null(strstr(smtpd_rig_kept.message, "X-One: 1\r\nX-One: 1\r\n"));
+	assert_null(strstr(smtpd_rig_kept.message, "X-One: 1\r\nX-One: 1\r\nX-One"));
 	end();
 
 	begin("at data_post");
@@ -411,10 +348,10 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_actions, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_requests, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_connections, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_arguments, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_actions, test_dir_make, test_dir_remove),
+		cmocka_unit_test_setup_teardown(test_requests, test_dir_make, test_dir_remove),
+		cmocka_unit_test_setup_teardown(test_connections, test_dir_make, test_dir_remove),
+		cmocka_unit_test_setup_teardown(test_arguments, test_dir_make, test_dir_remove),
 	};
 
 	msg_to_stderr(NULL);

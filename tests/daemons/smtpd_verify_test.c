@@ -20,6 +20,7 @@
 
 #include <global/verify_store.h>
 #include <tests/lib/smtpd_rig.h>
+#include <tests/lib/test_dir.h>
 #include <tests/lib/verify_stub.h>
 #include <util/mem.h>
 #include <util/msg.h>
@@ -33,7 +34,6 @@ static struct smtpd_rig rig;
 static struct smtpd_rig_client c;
 static struct verify_stub stub;
 static struct verify_store *store;
-static char dir[40];
 static int home;
 
 static enum vh_rc
@@ -70,34 +70,18 @@ static const struct vh_plugin allow = {
 };
 static const struct vh_plugin *const helpers[] = { &allow, &wanted, NULL };
 
-static void
-file(const char *name, const char *text)
-{
-	char   *path = mem_printf("%s/%s", dir, name);
-	FILE   *fp = fopen(path, "w");
-
-	assert_non_null(fp);
-	assert_true(fputs(text, fp) >= 0 && fclose(fp) == 0);
-	mem_free(&path);
-}
-
 static int
 setup(void **state)
 {
-	(void) state;
-	strcpy(dir, "/tmp/vouch-sverify.XXXXXX");
 	home = open(".", O_RDONLY | O_DIRECTORY);
-	return mkdtemp(dir) != NULL && chdir(dir) == 0 && mkdir("private", 0755) == 0 ? 0 : -1;
+	return test_dir_make(state) == 0 && chdir(test_dir) == 0 && mkdir("private", 0755) == 0 ? 0 : -1;
 }
 
 static int
 teardown(void **state)
 {
-	char   *cmd = mem_printf("rm -rf %s", dir);
-	int	ret = system(cmd);
+	int	ret = test_dir_remove(state);
 
-	(void) state;
-	mem_free(&cmd);
 	if (fchdir(home) < 0)
 		ret = -1;
 	close(home);
@@ -107,17 +91,15 @@ teardown(void **state)
 static void
 begin(const char *plugins, const char *more)
 {
-	char   *text = mem_printf("want\n%s\nallow\n", plugins), *cf = mem_printf(MAIN_CF, dir, dir, more);
+	char   *text = mem_printf("want\n%s\nallow\n", plugins), *cf = mem_printf(MAIN_CF, test_dir, test_dir, more);
 	struct verify_store_conf conf = { .smtputf8 = true, .bytes = 1u << 20 };
 	struct buf why = BUF_INIT(1000);
-	int	fd = open(dir, O_RDONLY | O_DIRECTORY);
 
 	relay = false;
-	smtpd_rig_setup(cf, dir);
+	smtpd_rig_setup(cf, test_dir);
 	smtpd_rig_begin(&rig, text, helpers);
 	assert_int_equal(verify_stub_open(&stub, rig.loop, "private/verify", 100), 0);
-	assert_int_equal(verify_store_open(&store, fd, &conf, &why), 0);
-	close(fd);
+	assert_int_equal(verify_store_open(&store, test_dirfd, &conf, &why), 0);
 	mem_free(&text);
 	mem_free(&cf);
 }
@@ -145,24 +127,13 @@ pass(int64_t ms)
 static const char *
 mail(const char *from)
 {
-	char   *line = mem_printf("MAIL FROM:<%s>", from);
-	const char *heard;
-
-	smtpd_rig_open(&rig, &c, "192.0.2.1");
-	smtpd_rig_ask(&rig, &c, "EHLO client.test");
-	heard = smtpd_rig_ask(&rig, &c, line);
-	mem_free(&line);
-	return heard;
+	return smtpd_rig_mail(&rig, &c, from, "");
 }
 
 static const char *
 rcpt(const char *to)
 {
-	char   *line = mem_printf("RCPT TO:<%s>", to);
-	const char *heard = smtpd_rig_ask(&rig, &c, line);
-
-	mem_free(&line);
-	return heard;
+	return smtpd_rig_rcpt(&rig, &c, to);
 }
 
 /* begins - heard begins with want; the times at the end are checked elsewhere */
@@ -214,7 +185,7 @@ test_answers(void **state)
 	char	line[100];
 
 	(void) state;
-	file("rcpthosts", "b.test\n");
+	test_dir_file("rcpthosts", "b.test\n");
 	for (size_t i = 0; i < 2 * NELEM(cases); i++) {
 		size_t	n = i / 2;
 		bool	sender = i % 2 == 0;
@@ -239,7 +210,7 @@ test_waits(void **state)
 	struct verify_stub *s = &stub;
 
 	(void) state;
-	file("rcpthosts", "b.test\n");
+	test_dir_file("rcpthosts", "b.test\n");
 	begin("verify_rcpt", "");
 	mail("a@far.test");
 	assert_string_equal(rcpt("xa@b.test"), "");
@@ -318,7 +289,7 @@ test_transaction(void **state)
 	assert_string_equal(rcpt("any@b.test"), OK);
 	end();
 
-	file("list", "b.test\n.c.test\n");
+	test_dir_file("list", "b.test\n.c.test\n");
 	begin("verify_sender except_domains list\nverify_sender:1 only_domains list tempfail pass", "");
 	mail("1y@b.test");				/* the second instance's, which lets it pass */
 	assert_string_equal(rcpt("any@b.test"), OK);
@@ -334,7 +305,7 @@ static void
 test_skips(void **state)
 {
 	(void) state;
-	file("rcpthosts", "b.test\n");
+	test_dir_file("rcpthosts", "b.test\n");
 	begin("verify_sender\nverify_rcpt", "");
 	mail("");
 	assert_string_equal(rcpt("2x@b.test"), OK);	/* a callout, or a bounce */
@@ -350,7 +321,7 @@ test_skips(void **state)
 	assert_string_equal(rcpt("2x@b.test"), OK);
 	end();
 
-	file("only", "d.test\n");
+	test_dir_file("only", "d.test\n");
 	begin("verify_rcpt only_domains only", "");
 	mail("a@far.test");
 	assert_string_equal(rcpt("2x@b.test"), OK);
@@ -459,10 +430,10 @@ test_arguments(void **state)
 		  "only_domains, except_domains, show_host, smtpcbd" },
 		{ "verify_rcpt unreachable pass", "plugins, line 1: verify_rcpt: unreachable pass: use one of: soft accept" },
 	};
-	char   *cf = mem_printf(MAIN_CF, dir, dir, "");
+	char   *cf = mem_printf(MAIN_CF, test_dir, test_dir, "");
 
 	(void) state;
-	smtpd_rig_setup(cf, dir);
+	smtpd_rig_setup(cf, test_dir);
 	for (size_t i = 0; i < NELEM(cases); i++)
 		assert_string_equal(smtpd_rig_refused(cases[i].line), cases[i].why);
 	smtpd_rig_setup(NULL, NULL);

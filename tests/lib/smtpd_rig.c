@@ -18,6 +18,8 @@
 #define RIG_OUT_MAX	(16u << 20)
 #define RIG_TURNS	1000		/* a rig that never comes to rest is a fault */
 
+struct smtpd_rig_kept smtpd_rig_kept;
+
 /* for the next rig */
 static struct {
 	struct params *params;
@@ -110,6 +112,7 @@ smtpd_rig_begin(struct smtpd_rig *rig, const char *plugins, const struct vh_plug
 	struct buf why = BUF_INIT(4096);
 
 	memset(rig, 0, sizeof *rig);
+	memset(&smtpd_rig_kept, 0, sizeof smtpd_rig_kept);
 	rig->loop = ev_loop_new_fake(RIG_WALL_S);
 	smtpd.loop = rig->loop;
 	TAILQ_INIT(&smtpd.conns);			/* a test that has failed leaves some */
@@ -270,3 +273,60 @@ smtpd_rig_hangup(struct smtpd_rig *rig, struct smtpd_rig_client *c)
 	if (c->conn != NULL)
 		smtpd_session_closed(&c->conn, "lost connection");
 }
+
+const char *
+smtpd_rig_mail(struct smtpd_rig *rig, struct smtpd_rig_client *c, const char *from, const char *args)
+{
+	char   *line = mem_printf("MAIL FROM:<%s>%s%s", from, *args != 0 ? " " : "", args);
+	const char *heard;
+
+	smtpd_rig_open(rig, c, "192.0.2.1");
+	smtpd_rig_ask(rig, c, "EHLO client.test");
+	heard = smtpd_rig_ask(rig, c, line);
+	mem_free(&line);
+	return heard;
+}
+
+const char *
+smtpd_rig_rcpt(struct smtpd_rig *rig, struct smtpd_rig_client *c, const char *to)
+{
+	char   *line = mem_printf("RCPT TO:<%s>", to);
+	const char *heard = smtpd_rig_ask(rig, c, line);
+
+	mem_free(&line);
+	return heard;
+}
+
+/* keep */
+
+static enum vh_rc
+keep_connection(struct vh_call *call)
+{
+	vh_conn_set_relay(vh_conn(call), smtpd_rig_kept.relay);
+	return VH_DECLINED;
+}
+
+static enum vh_rc
+keep_rcpt(struct vh_call *call)
+{
+	(void) call;
+	return VH_OK;
+}
+
+static enum vh_rc
+keep_queue(struct vh_call *call)
+{
+	struct vh_reader *r = vh_reader_open(vh_txn(call), VH_MESSAGE);
+	ssize_t n = vh_reader_read(r, smtpd_rig_kept.message, sizeof smtpd_rig_kept.message - 1);
+
+	smtpd_rig_kept.message[n > 0 ? n : 0] = 0;
+	vh_reader_close(&r);
+	return VH_OK;
+}
+
+const struct vh_plugin smtpd_rig_keep = {
+	.abi = VH_ABI, .name = "keep",
+	.hooks = (const struct vh_hook_fn []) {
+		{ VH_HOOK_PRE_CONNECTION, keep_connection }, { VH_HOOK_RCPT, keep_rcpt }, { VH_HOOK_QUEUE, keep_queue }, { VH_END, NULL }
+	},
+};

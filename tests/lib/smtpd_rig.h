@@ -43,4 +43,16 @@ const char *smtpd_rig_heard(struct smtpd_rig_client *);
 const char *smtpd_rig_ask(struct smtpd_rig *, struct smtpd_rig_client *, const char *line);
 void	smtpd_rig_hangup(struct smtpd_rig *, struct smtpd_rig_client *);	/* the client is gone */
 
+/* smtpd_rig_mail - a new connection from 192.0.2.1, EHLO and MAIL FROM:<from> args; what is heard of the last one
+ * smtpd_rig_rcpt - RCPT TO:<to> */
+const char *smtpd_rig_mail(struct smtpd_rig *, struct smtpd_rig_client *, const char *from, const char *args);
+const char *smtpd_rig_rcpt(struct smtpd_rig *, struct smtpd_rig_client *, const char *to);
+
+/* a plugin that accepts every recipient and keeps the message: "keep" */
+extern const struct vh_plugin smtpd_rig_keep;
+extern struct smtpd_rig_kept {		/* zeroed by smtpd_rig_begin */
+	bool	relay;			/* what the next connection is */
+	char	message[4000];		/* the latest, as far as it fits */
+} smtpd_rig_kept;
+
 #endif
