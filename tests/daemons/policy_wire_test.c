@@ -16,12 +16,10 @@
 
 #include <daemons/policy/policy.h>
 #include <global/stats.h>
-#include <tests/lib/ms_fake.h>
-#include <tests/lib/verify_stub.h>
+#include <tests/lib/ask_rig.h>
 #include <util/mem.h>
 #include <util/msg.h>
 
-#define NOW	1767000000
 #define DUNNO	"action=DUNNO\n\n"
 #define DEFER	"DEFER_IF_PERMIT 4.2.0 Greylisted, please try again later"
 #define HEADER	"X-Greylist: delayed 300 seconds by vouch at mx.example.com; today"
@@ -101,95 +99,39 @@ greylist_cancel(struct greylist_wait **wp)
 }
 
 /* ---- the world ---- */
-static char dir[32];
-static struct verify_stub stub;
-static unsigned lines;
-static struct buf logged = BUF_INIT(1 << 20);
-
-static void
-log_line(void *ctx, int level, const char *line)
-{
-	(void) ctx;
-	(void) level;
-	lines++;
-	buf_adds(&logged, line);
-	buf_addc(&logged, '\n');
-}
-
 static int
 begin(void **state)
 {
-	static const struct address_rules rules = {
-		.positive_expire_s = 31 * 86400, .positive_refresh_s = 7 * 86400, .negative_expire_s = 3 * 86400,
-		.negative_refresh_s = 10800, .defer_expire_s = 3 * 86400, .defer_refresh_s = 60, .probe_ttl_s = 1000,
-		.negative_cache = true,
-	};
-	const struct verify_store_conf conf = { .rules = rules, .smtputf8 = true, .bytes = 4u << 20 };
-	struct buf why = BUF_INIT(1000);
-	char   *path;
+	const struct address_ask_conf conf = { .query_ms = POLICY_ANSWER_MS, .max_waiters = 100, .hears = true };
 
 	(void) state;
-	assert_non_null(mkdtemp(strcpy(dir, "/tmp/vouch-policy.XXXXXX")));
-	path = mem_printf("%s/verify", dir);
+	ask_rig_begin(&policy_host, &server, &conf);
+	policy_loop = ask_rig.loop;
 	policy_conf = (struct policy_conf) {
 		.order = { { POLICY_GREYLIST }, 1 },
 		.recipient = { 450, 450, "", false }, .sender = { 450, 450, "", false },
 		.poll_count = 3, .poll_ms = 3000,
 	};
-	policy_loop = ev_loop_new_fake(NOW);
-	ms_fake_init(policy_loop, &server);
-	assert_int_equal(verify_stub_open(&stub, policy_loop, path, 600), 0);
-	assert_int_equal(verify_store_open(&policy_host.store, -1, &conf, &why), 0);
-	policy_host.conf = (struct address_ask_conf) { .store = policy_host.store, .verify_path = path, .rules = &rules,
-	    .query_ms = POLICY_ANSWER_MS, .idle_ms = 5000, .max_waiters = 100, .hears = true };
-	policy_host.ask = address_ask_new(policy_loop, &policy_host.conf);
-	mem_free(&path);
-	decided = cancelled = lines = 0;
-	buf_reset(&logged);
-	memset(stats_local, 0, sizeof stats_local);
-	msg_catch(log_line, NULL);
+	decided = cancelled = 0;
 	return 0;
 }
 
 static int
 end(void **state)
 {
-	char   *cmd = mem_printf("rm -rf %s", dir);
-
 	(void) state;
-	msg_catch(NULL, NULL);
-	ms_fake_turn();
-	address_ask_free(&policy_host.ask);
-	verify_store_close(&policy_host.store);
-	verify_stub_close(&stub);
-	ev_loop_free(&policy_loop);
-	assert_int_equal(system(cmd), 0);
-	mem_free(&cmd);
+	ask_rig_end();
 	return 0;
 }
 
-static void
-say(struct ms_client *c, const char *text)
-{
-	ms_fake_say(c, text, strlen(text));
-}
-
-static void
-want(struct ms_client *c, const char *name, const char *text)
-{
-	if (strcmp(buf_str(&c->out), text) != 0)
-		fail_msg("%s:\n got %s\nwant %s", name, buf_str(&c->out), text);
-	buf_reset(&c->out);
-}
-
-/* ask - a request; extra: more lines, which win */
+/* ask - a request; extra: more ask_rig.lines, which win */
 static void
 ask(struct ms_client *c, const char *sender, const char *rcpt, const char *instance, const char *extra)
 {
 	char   *text = mem_printf("request=smtpd_access_policy\nprotocol_state=RCPT\nclient_address=192.0.2.25\n"
 		    "client_name=mail.example.org\nsender=%s\nrecipient=%s\ninstance=%s\n%s\n", sender, rcpt, instance, extra);
 
-	say(c, text);
+	ask_rig_say(c, text);
 	mem_free(&text);
 }
 
@@ -219,13 +161,13 @@ vectors(void **state)
 	for (size_t i = 0; i < NELEM(cases); i++) {
 		struct ms_client *c = ms_fake_client();
 
-		lines = 0;
-		say(c, cases[i].data);
-		want(c, cases[i].name, cases[i].want != NULL ? cases[i].want : "");
+		ask_rig.lines = 0;
+		ask_rig_say(c, cases[i].data);
+		ask_rig_want(c, cases[i].name, cases[i].want != NULL ? cases[i].want : "");
 		if (c->closed != (cases[i].want == NULL || strstr(cases[i].name, "bad") != NULL))
 			fail_msg("%s: closed or not", cases[i].name);
-		if (lines != cases[i].lines)
-			fail_msg("%s: %u lines logged, want %u:\n%s", cases[i].name, lines, cases[i].lines, buf_str(&logged));
+		if (ask_rig.lines != cases[i].lines)
+			fail_msg("%s: %u lines logged, want %u:\n%s", cases[i].name, ask_rig.lines, cases[i].lines, buf_str(&ask_rig.logged));
 		ms_fake_free(&c);
 	}
 }
@@ -242,32 +184,32 @@ endless(void **state)
 		memset(buf_room(&b, 1024), 'x', 1024);
 		buf_grew(&b, 1024);
 	}
-	say(c, "request=smtpd_access_policy\nsender=");
+	ask_rig_say(c, "request=smtpd_access_policy\nsender=");
 	for (size_t at = 0; at < b.len && !c->closed; at += 65536)
 		ms_fake_say(c, b.data + at, 65536);
-	want(c, "10 MB", "");
+	ask_rig_want(c, "10 MB", "");
 	assert_true(c->closed);
-	assert_int_equal(lines, 1);
+	assert_int_equal(ask_rig.lines, 1);
 	ms_fake_free(&c);
 	c = ms_fake_client();
 	for (int i = 0; i < 201 && !c->closed; i++)
-		say(c, "a=b\n");
+		ask_rig_say(c, "a=b\n");
 	assert_true(c->closed);
-	assert_int_equal(lines, 2);
+	assert_int_equal(ask_rig.lines, 2);
 	ms_fake_free(&c);
 	c = ms_fake_client();
-	say(c, "request=smtpd_access_policy\nrecipient=a@b\n");
+	ask_rig_say(c, "request=smtpd_access_policy\nrecipient=a@b\n");
 	ms_fake_eof(c);
-	want(c, "cut off", "");
+	ask_rig_want(c, "cut off", "");
 	assert_true(c->closed);
-	assert_int_equal(lines, 3);
+	assert_int_equal(ask_rig.lines, 3);
 	assert_int_equal(decided, 0);
 	assert_int_equal(stats_local[STAT_policy_bad], 3);
 	ms_fake_free(&c);
 	c = ms_fake_client();
 	ms_fake_eof(c);				/* said nothing: no line */
 	assert_true(c->closed);
-	assert_int_equal(lines, 3);
+	assert_int_equal(ask_rig.lines, 3);
 	ms_fake_free(&c);
 	buf_fini(&b);
 }
@@ -280,10 +222,10 @@ byte_by_byte(void **state)
 
 	(void) state;
 	for (size_t i = 0; i < sizeof text - 1; i++) {
-		want(c, "not yet", "");
+		ask_rig_want(c, "not yet", "");
 		ms_fake_hear(c, text + i, 1);
 	}
-	want(c, "byte by byte", "action=" DEFER "\n\n");
+	ask_rig_want(c, "byte by byte", "action=" DEFER "\n\n");
 	ms_fake_free(&c);
 }
 
@@ -298,15 +240,15 @@ repeats(void **state)
 	(void) state;
 	for (int i = 0; i < 4; i++) {
 		ask(c, "s@x", "defer@b", "1.2.3", "");
-		want(c, "repeated", "action=" DEFER "\n\n");
+		ask_rig_want(c, "repeated", "action=" DEFER "\n\n");
 	}
 	assert_int_equal(decided, 1);
 	assert_int_equal(stats_local[STAT_policy_repeats], 3);
 	assert_int_equal(stats_local[STAT_policy_requests], 4);
 	ask(c, "s@x", "a@b", "1.2.3", "");
-	want(c, "another recipient", DUNNO);
+	ask_rig_want(c, "another recipient", DUNNO);
 	ask(c, "s@x", "defer@b", "1.2.3", "");
-	want(c, "the first again", "action=" DEFER "\n\n");
+	ask_rig_want(c, "the first again", "action=" DEFER "\n\n");
 	assert_int_equal(decided, 2);
 	ask(c, "s@x", "defer@b", "1.2.3", "protocol_state=DATA\n");
 	ask(c, "s@x", "defer@b", "1.2.3", "client_address=192.0.2.26\n");
@@ -340,18 +282,18 @@ headers(void **state)
 
 	(void) state;
 	ask(c, "s@x", "header1@b", "1.2.3", "");
-	want(c, "first", "action=PREPEND " HEADER "\n\n");
+	ask_rig_want(c, "first", "action=PREPEND " HEADER "\n\n");
 	ask(c, "s@x", "header1@b", "1.2.3", "");
-	want(c, "repeated", DUNNO);
+	ask_rig_want(c, "repeated", DUNNO);
 	ask(c, "s@x", "header2@b", "1.2.3", "");
-	want(c, "second recipient", DUNNO);
+	ask_rig_want(c, "second recipient", DUNNO);
 	ask(c, "s@x", "header2@b", "1.2.4", "");
-	want(c, "another message", "action=PREPEND " HEADER "\n\n");
+	ask_rig_want(c, "another message", "action=PREPEND " HEADER "\n\n");
 	ask(c, "s@x", "header2@b", "1.2.5", "protocol_state=END-OF-MESSAGE\n");
-	want(c, "end of message", DUNNO);
+	ask_rig_want(c, "end of message", DUNNO);
 	ask(c, "s@x", "header2@b", "", "");
 	ask(c, "s@x", "header2@b", "", "");
-	want(c, "no instance", "action=PREPEND " HEADER "\n\naction=PREPEND " HEADER "\n\n");
+	ask_rig_want(c, "no instance", "action=PREPEND " HEADER "\n\naction=PREPEND " HEADER "\n\n");
 	ms_fake_free(&c);
 }
 
@@ -399,7 +341,7 @@ verdicts(void **state)
 		policy_conf.order = (struct policy_order) { { cases[i].check }, 1 };
 		policy_conf.recipient = policy_conf.sender = *cases[i].conf;
 		ask(c, cases[i].sender, cases[i].rcpt, "", cases[i].extra);
-		want(c, cases[i].name, text);
+		ask_rig_want(c, cases[i].name, text);
 		mem_free(&text);
 		ms_fake_free(&c);
 	}
@@ -411,15 +353,9 @@ verdicts(void **state)
 		policy_conf.recipient = plain;
 		policy_conf.exempt_sasl = exempt;
 		ask(c, "s@x", "2@b", "", "sasl_username=ann\n");
-		want(c, "sasl", exempt ? DUNNO : "action=450 4.1.1 undeliverable address: text for 2@b\n\n");
+		ask_rig_want(c, "sasl", exempt ? DUNNO : "action=450 4.1.1 undeliverable address: text for 2@b\n\n");
 		ms_fake_free(&c);
 	}
-}
-
-static void
-result(const char *addr, enum verify_status status, const char *text)
-{
-	assert_int_equal(verify_store_update(policy_host.store, addr, status, text, NOW), VERIFY_STORED);
 }
 
 #define TODO_ACTION "action=DEFER_IF_PERMIT 4.1.1 unverified address: Address verification in progress\n\n"
@@ -434,47 +370,47 @@ polls(void **state)
 	(void) state;
 	policy_conf.order = (struct policy_order) { { POLICY_VERIFY_RECIPIENT }, 1 };
 	ask(c, "s@x", "3@b", "", "");
-	want(c, "asked", "");
-	assert_int_equal(stub.requests, 1);
+	ask_rig_want(c, "asked", "");
+	assert_int_equal(ask_rig.stub.requests, 1);
 	ask(other, "s@x", "0@b", "", "");
-	want(other, "the other", DUNNO);
+	ask_rig_want(other, "the other", DUNNO);
 	ms_fake_pass(5999);
-	want(c, "waits", "");
+	ask_rig_want(c, "waits", "");
 	ms_fake_pass(1);
-	want(c, "as long as smtpd", TODO_ACTION);
+	ask_rig_want(c, "as long as smtpd", TODO_ACTION);
 	assert_int_equal(stats_local[STAT_policy_verify_defer], 1);
 	/* verify is asked again once a second: the worker that had the probe may have died */
-	assert_in_range(stub.requests, 6, 8);
+	assert_in_range(ask_rig.stub.requests, 6, 8);
 	/* the result of the probe */
 	ask(c, "s@x", "3@b", "", "");
 	ask(other, "s@x", "3@b", "", "");
 	ms_fake_pass(1000);
-	want(c, "waits", "");
-	result("3@b", VERIFY_BOUNCE, "550 5.1.1 no such user");
+	ask_rig_want(c, "waits", "");
+	ask_rig_result("3@b", VERIFY_BOUNCE, "550 5.1.1 no such user", ASK_RIG_NOW);
 	ms_fake_pass(20);
-	want(c, "result", "action=450 4.1.1 undeliverable address: 550 5.1.1 no such user\n\n");
-	want(other, "the same", "action=450 4.1.1 undeliverable address: 550 5.1.1 no such user\n\n");
+	ask_rig_want(c, "result", "action=450 4.1.1 undeliverable address: 550 5.1.1 no such user\n\n");
+	ask_rig_want(other, "the same", "action=450 4.1.1 undeliverable address: 550 5.1.1 no such user\n\n");
 	assert_int_equal(stats_local[STAT_policy_verify_bounce], 2);
 	/* a client that leaves while it waits */
 	ask(c, "s@x", "3left@b", "", "");
 	ms_fake_free(&c);
 	ms_fake_turn();
-	asked = stub.requests;
+	asked = ask_rig.stub.requests;
 	ms_fake_pass(10000);
-	assert_int_equal(stub.requests, asked);
+	assert_int_equal(ask_rig.stub.requests, asked);
 	/* smtpd would ask once: verify's first word is the last */
 	policy_conf.poll_count = 1;
 	ask(other, "s@x", "3once@b", "", "");
-	want(other, "once", TODO_ACTION);
+	ask_rig_want(other, "once", TODO_ACTION);
 	ask(other, "s@x", "1once@b", "", "");
-	want(other, "once, an answer", "action=DEFER_IF_PERMIT 4.1.1 unverified address: text for 1once@b\n\n");
+	ask_rig_want(other, "once, an answer", "action=DEFER_IF_PERMIT 4.1.1 unverified address: text for 1once@b\n\n");
 	/* an absurd number of polls ends after POLICY_WAIT_MAX_MS */
 	policy_conf.poll_count = 100;
 	ask(other, "s@x", "3long@b", "", "");
 	ms_fake_pass(POLICY_WAIT_MAX_MS - policy_conf.poll_ms);
-	want(other, "patience", "");
+	ask_rig_want(other, "patience", "");
 	ms_fake_pass(policy_conf.poll_ms);
-	want(other, "much patience", TODO_ACTION);
+	ask_rig_want(other, "much patience", TODO_ACTION);
 	ms_fake_free(&other);
 }
 
@@ -486,14 +422,14 @@ known(void **state)
 
 	(void) state;
 	policy_conf.order = (struct policy_order) { { POLICY_VERIFY_SENDER, POLICY_VERIFY_RECIPIENT }, 2 };
-	result("2@x", VERIFY_OK, "250 Ok");
-	result("0@b", VERIFY_BOUNCE, "host mx[192.0.2.1] said: 550 5.1.1 no such user");
+	ask_rig_result("2@x", VERIFY_OK, "250 Ok", ASK_RIG_NOW);
+	ask_rig_result("0@b", VERIFY_BOUNCE, "host mx[192.0.2.1] said: 550 5.1.1 no such user", ASK_RIG_NOW);
 	ask(c, "2@x", "0@b", "1.2.3", "");
-	want(c, "full", "action=450 4.1.1 undeliverable address: host mx[192.0.2.1] said: 550 5.1.1 no such user\n\n");
+	ask_rig_want(c, "full", "action=450 4.1.1 undeliverable address: host mx[192.0.2.1] said: 550 5.1.1 no such user\n\n");
 	policy_conf.detail = REASON_DETAIL_CODE;
 	ask(c, "2@x", "0@b", "1.2.4", "");
-	want(c, "code", "action=450 4.1.1 undeliverable address: 550 5.1.1\n\n");
-	assert_int_equal(stub.requests, 0);
+	ask_rig_want(c, "code", "action=450 4.1.1 undeliverable address: 550 5.1.1\n\n");
+	assert_int_equal(ask_rig.stub.requests, 0);
 	assert_int_equal(stats_local[STAT_policy_verify_ok], 2);
 	ms_fake_free(&c);
 }
@@ -507,22 +443,22 @@ held(void **state)
 	(void) state;
 	policy_conf.hold_ms = 600;
 	policy_conf.order = (struct policy_order) { { POLICY_VERIFY_RECIPIENT }, 1 };
-	verify_stub_script(&stub, VSTUB_HANG);
+	verify_stub_script(&ask_rig.stub, VSTUB_HANG);
 	ask(c, "s@x", "3@b", "", "");
 	ms_fake_pass(600);
-	want(c, "not heard from verify", "");
+	ask_rig_want(c, "not heard from verify", "");
 	ms_fake_pass(400);
-	want(c, "verify is away", "action=DEFER_IF_PERMIT 4.1.1 address verification problem\n\n");
+	ask_rig_want(c, "verify is away", "action=DEFER_IF_PERMIT 4.1.1 address verification problem\n\n");
 	assert_int_equal(stats_local[STAT_policy_verify_away], 1);
-	verify_stub_script(&stub, VSTUB_GOOD);
+	verify_stub_script(&ask_rig.stub, VSTUB_GOOD);
 	ask(c, "s@x", "3@b", "", "");
 	ms_fake_pass(300);
 	ask(second, "s@x", "3@b", "", "");
 	ms_fake_pass(300);
-	want(c, "heard", TODO_ACTION);
-	want(second, "has its own time", "");
+	ask_rig_want(c, "heard", TODO_ACTION);
+	ask_rig_want(second, "has its own time", "");
 	ms_fake_pass(300);
-	want(second, "and no more", TODO_ACTION);
+	ask_rig_want(second, "and no more", TODO_ACTION);
 	ms_fake_free(&c);
 	ms_fake_free(&second);
 }
@@ -534,19 +470,19 @@ away(void **state)
 	struct ms_client *c = ms_fake_client();
 
 	(void) state;
-	verify_stub_script(&stub, VSTUB_HANG);
+	verify_stub_script(&ask_rig.stub, VSTUB_HANG);
 	policy_conf.order = (struct policy_order) { { POLICY_VERIFY_SENDER, POLICY_VERIFY_RECIPIENT }, 2 };
 	ask(c, "s@x", "2@b", "", "");
 	ms_fake_pass(1000);
-	want(c, "sender", "action=DEFER_IF_PERMIT 4.1.7 address verification problem\n\n");
+	ask_rig_want(c, "sender", "action=DEFER_IF_PERMIT 4.1.7 address verification problem\n\n");
 	policy_conf.order = (struct policy_order) { { POLICY_VERIFY_RECIPIENT }, 1 };
 	ask(c, "s@x", "2@b", "", "");
 	ms_fake_pass(1000);
-	want(c, "recipient", "action=DEFER_IF_PERMIT 4.1.1 address verification problem\n\n");
+	ask_rig_want(c, "recipient", "action=DEFER_IF_PERMIT 4.1.1 address verification problem\n\n");
 	policy_conf.fallback_dunno = true;
 	ask(c, "s@x", "2@b", "", "");
 	ms_fake_pass(1000);
-	want(c, "no opinion", DUNNO);
+	ask_rig_want(c, "no opinion", DUNNO);
 	assert_int_equal(stats_local[STAT_policy_verify_away], 3);
 	ms_fake_free(&c);
 }
@@ -583,13 +519,13 @@ order(void **state)
 		char   *text = mem_printf("action=%s\n\n", cases[i].want), *context = mem_printf("policy_context=%s\n", cases[i].context);
 
 		decided = 0;
-		stub.requests = 0;
+		ask_rig.stub.requests = 0;
 		policy_conf.order = cases[i].order;
 		ask(c, cases[i].sender, cases[i].rcpt, "1.2.3", context);
 		ms_fake_pass(500);
-		want(c, cases[i].name, text);
-		if (decided != cases[i].decided || stub.requests != cases[i].asked)
-			fail_msg("%s: greylisting decided %u times, verify was asked %u times", cases[i].name, decided, stub.requests);
+		ask_rig_want(c, cases[i].name, text);
+		if (decided != cases[i].decided || ask_rig.stub.requests != cases[i].asked)
+			fail_msg("%s: greylisting decided %u times, verify was asked %u times", cases[i].name, decided, ask_rig.stub.requests);
 		mem_free(&text);
 		mem_free(&context);
 		ms_fake_free(&c);
@@ -605,13 +541,13 @@ waits(void **state)
 	(void) state;
 	ask(c, "s@x", "late@b", "", "");
 	ask(c, "s@x", "a@b", "", "");
-	want(c, "nothing before its turn", "");
+	ask_rig_want(c, "nothing before its turn", "");
 	ms_fake_pass(500);
-	want(c, "in order", "action=" DEFER "\n\n" DUNNO);
+	ask_rig_want(c, "in order", "action=" DEFER "\n\n" DUNNO);
 	ask(c, "s@x", "late@b", "", "");
 	ms_fake_eof(c);
 	ms_fake_pass(500);
-	want(c, "its side was closed", "action=" DEFER "\n\n");
+	ask_rig_want(c, "its side was closed", "action=" DEFER "\n\n");
 	assert_true(c->closed);
 	assert_int_equal(cancelled, 0);
 	ms_fake_free(&c);
@@ -634,10 +570,10 @@ observe(void **state)
 	ask(c, "s@x", "2@b", "1.2.3", "");
 	ask(c, "s@x", "0defer@b", "1.2.3", "");
 	ask(c, "s@x", "0header@b", "1.2.3", "");
-	want(c, "observed", DUNNO DUNNO DUNNO);
-	assert_non_null(strstr(buf_str(&logged), "policy=observe client=mail.example.org[192.0.2.25] from=<s@x> to=<2@b> "
+	ask_rig_want(c, "observed", DUNNO DUNNO DUNNO);
+	assert_non_null(strstr(buf_str(&ask_rig.logged), "policy=observe client=mail.example.org[192.0.2.25] from=<s@x> to=<2@b> "
 	    "action=\"450 4.1.1 undeliverable address: text for 2@b\" instance=1.2.3\n"));
-	assert_non_null(strstr(buf_str(&logged), "to=<0defer@b> action=\"" DEFER "\""));
+	assert_non_null(strstr(buf_str(&ask_rig.logged), "to=<0defer@b> action=\"" DEFER "\""));
 	ms_fake_free(&c);
 }
 
@@ -650,8 +586,8 @@ hostile_text(void **state)
 	(void) state;
 	policy_conf.order = (struct policy_order) { { POLICY_VERIFY_RECIPIENT }, 1 };
 	ask(c, "s@x", "2%s%n\x01\xff@b", "", "");
-	want(c, "odd bytes", "action=450 4.1.1 undeliverable address: text for 2%s%n??@b\n\n");
-	assert_null(strstr(buf_str(&logged), "\x01"));
+	ask_rig_want(c, "odd bytes", "action=450 4.1.1 undeliverable address: text for 2%s%n??@b\n\n");
+	assert_null(strstr(buf_str(&ask_rig.logged), "\x01"));
 	ms_fake_free(&c);
 }
 
@@ -681,8 +617,8 @@ main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, begin, end)
 	const struct CMUnitTest tests[] = {
-		T(vectors), T(endless), T(byte_by_byte), T(repeats), T(headers), T(verdicts), T(polls), T(known), T(held), T(away), T(order), T(waits),
-		T(observe), T(hostile_text), cmocka_unit_test(orders),
+		T(vectors), T(endless), T(byte_by_byte), T(repeats), T(headers), T(verdicts), T(polls), T(known), T(held), T(away), T(order),
+		T(waits), T(observe), T(hostile_text), cmocka_unit_test(orders),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,13 +21,12 @@
 #include <daemons/smtpcbd/smtpcbd.h>
 #include <global/probe_text.h>
 #include <global/stats.h>
-#include <tests/lib/ms_fake.h>
-#include <tests/lib/verify_stub.h>
+#include <tests/lib/ask_rig.h>
 #include <util/mem.h>
 #include <util/msg.h>
 #include <util/sock.h>
 
-#define NOW	1767000000
+#define NOW	ASK_RIG_NOW
 #define WAIT_S	20
 #define LATER	"TEMPFAIL:address verification in progress:%s:vouch.example.com:%d:%d\n"
 
@@ -36,95 +35,54 @@ struct smtpcbd_conf smtpcbd_conf;
 struct ev_loop *smtpcbd_loop;
 struct address_host smtpcbd_host;
 
-static struct address_rules rules;
-static struct address_ask_conf ask_conf;
-
 static const struct multi_server server = {
 	.opened = smtpcbd_opened, .input = smtpcbd_input, .eof = smtpcbd_eof, .closed = smtpcbd_closed,
 };
 
 /* the world */
 
-static char dir[] = "/tmp/vouch-smtpcbd.XXXXXX";
-static struct verify_stub stub;
-static bool stub_open;
-static unsigned complaints;
-static struct buf logged = BUF_INIT(1 << 20);
+static unsigned complaints_before;
 
-static void
-log_line(void *ctx, int level, const char *line)
+/* complaints - about clients that send what is no request, in this test and those before it */
+static unsigned
+complaints(void)
 {
-	(void) ctx;
-	(void) level;
-	complaints += strstr(line, "client=local: bad request") != NULL || strstr(line, "client=local: request too long") != NULL;
-	buf_adds(&logged, line);
-	buf_addc(&logged, '\n');
+	static const char *const texts[] = { "client=local: bad request", "client=local: request too long" };
+	unsigned n = complaints_before;
+
+	for (size_t i = 0; i < NELEM(texts); i++)
+		for (const char *p = buf_str(&ask_rig.logged); (p = strstr(p, texts[i])) != NULL; p++)
+			n++;
+	return n;
 }
 
 static int
 begin(void **state)
 {
+	const struct address_ask_conf conf = { .query_ms = 6000, .max_waiters = 500 };
 	struct buf why = BUF_INIT(1000);
-	struct verify_store_conf conf = { .smtputf8 = true, .bytes = 4u << 20 };
-	char   *path;
-	int	dirfd;
 
 	(void) state;
-	assert_non_null(mkdtemp(strcpy(dir, "/tmp/vouch-smtpcbd.XXXXXX")));
-	dirfd = open(dir, O_RDONLY | O_DIRECTORY);
+	ask_rig_begin(&smtpcbd_host, &server, &conf);
+	smtpcbd_loop = ask_rig.loop;
 	smtpcbd_conf = (struct smtpcbd_conf) {
 		.wait_ms = WAIT_S * 1000, .read_ms = 10000, .idle_ms = 60000,
 		.clients = addr_list_new("127.0.0.0/8", &why), .ours = domain_list_open("ours.example", false, &why),
 		.myhostname = "vouch.example.com", .myorigin = "origin.example", .sender = "probe@sender.example",
 		.double_bounce = "double-bounce",
 	};
-	rules = (struct address_rules) {
-		.positive_expire_s = 31 * 86400, .positive_refresh_s = 7 * 86400, .negative_expire_s = 3 * 86400,
-		.negative_refresh_s = 10800, .defer_expire_s = 3 * 86400, .defer_refresh_s = 60, .probe_ttl_s = 1000,
-		.negative_cache = true,
-	};
-	conf.rules = rules;
-	assert_int_equal(verify_store_open(&smtpcbd_host.store, dirfd, &conf, &why), 0);
-	close(dirfd);
-	smtpcbd_loop = ev_loop_new_fake(NOW);
-	ms_fake_init(smtpcbd_loop, &server);
-	path = mem_printf("%s/verify", dir);
-	assert_int_equal(verify_stub_open(&stub, smtpcbd_loop, path, 600), 0);
-	stub_open = true;
-	ask_conf = (struct address_ask_conf) { .store = smtpcbd_host.store, .verify_path = path, .rules = &rules, .query_ms = 6000,
-	    .idle_ms = 5000, .max_waiters = 500 };
-	smtpcbd_host.ask = address_ask_new(smtpcbd_loop, &ask_conf);
-	mem_free(&path);
-	buf_reset(&logged);
-	memset(stats_local, 0, sizeof stats_local);
-	msg_catch(log_line, NULL);
 	return 0;
 }
 
 static int
 end(void **state)
 {
-	char   *cmd = mem_printf("rm -rf %s", dir);
-
 	(void) state;
-	msg_catch(NULL, NULL);
-	ms_fake_turn();
-	address_ask_free(&smtpcbd_host.ask);
-	if (stub_open)
-		verify_stub_close(&stub);
-	verify_store_close(&smtpcbd_host.store);
+	complaints_before = complaints();
+	ask_rig_end();
 	addr_list_free(&smtpcbd_conf.clients);
 	domain_list_free(&smtpcbd_conf.ours);
-	ev_loop_free(&smtpcbd_loop);
-	assert_int_equal(system(cmd), 0);
-	mem_free(&cmd);
 	return 0;
-}
-
-static void
-say(struct ms_client *c, const char *text)
-{
-	ms_fake_say(c, text, strlen(text));
 }
 
 static void __attribute__((format(printf, 3, 4)))
@@ -136,15 +94,7 @@ want(struct ms_client *c, const char *name, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	if (strcmp(buf_str(&c->out), text) != 0)
-		fail_msg("%s:\n got %s\nwant %s", name, buf_str(&c->out), text);
-	buf_reset(&c->out);
-}
-
-static void
-result(const char *addr, enum verify_status status, const char *text, int64_t when)
-{
-	assert_int_equal(verify_store_update(smtpcbd_host.store, addr, status, text, when), VERIFY_STORED);
+	ask_rig_want(c, name, text);
 }
 
 /* the cases */
@@ -183,15 +133,15 @@ test_known(void **state)
 
 	(void) state;
 	for (size_t i = 0; i < NELEM(cases); i++) {
-		unsigned before = stub.requests;
+		unsigned before = ask_rig.stub.requests;
 
 		snprintf(addr, sizeof addr, "xk%zu@b.example", i);
 		snprintf(line, sizeof line, "<%s>\n", addr);
-		result(addr, cases[i].status, cases[i].text, NOW - cases[i].age);
-		say(c, line);
+		ask_rig_result(addr, cases[i].status, cases[i].text, NOW - cases[i].age);
+		ask_rig_say(c, line);
 		want(c, cases[i].name, "%s", cases[i].want);
-		if (stub.requests != before + cases[i].asks)
-			fail_msg("%s: verify was asked %u times", cases[i].name, stub.requests - before);
+		if (ask_rig.stub.requests != before + cases[i].asks)
+			fail_msg("%s: verify was asked %u times", cases[i].name, ask_rig.stub.requests - before);
 	}
 	assert_int_equal(stats_local[STAT_smtpcbd_cached], NELEM(cases));
 	ms_fake_free(&c);
@@ -205,53 +155,53 @@ test_wait(void **state)
 
 	(void) state;
 	/* verify knows it by itself: it may be that it does not share its table with us. No times to tell then */
-	say(c, "<0a@b.example>\n");
+	ask_rig_say(c, "<0a@b.example>\n");
 	want(c, "verify says OK", "OK:text for 0a@b.example:0a@b.example:vouch.example.com:%d:%d\n", NOW, NOW);
-	say(c, "<1a@b.example>\n");
+	ask_rig_say(c, "<1a@b.example>\n");
 	want(c, "verify says DEFER", "TEMPFAIL:text for 1a@b.example:1a@b.example:vouch.example.com:%d:%d\n", NOW, NOW);
-	say(c, "<2a@b.example>\n");
+	ask_rig_say(c, "<2a@b.example>\n");
 	want(c, "verify says BOUNCE", "FAIL:text for 2a@b.example:2a@b.example:vouch.example.com:%d:%d\n", NOW, NOW);
 
 	/* a result in time, seen in the table */
-	say(c, "<xa@b.example>\n");
-	assert_int_equal(stub.requests, 4);
+	ask_rig_say(c, "<xa@b.example>\n");
+	assert_int_equal(ask_rig.stub.requests, 4);
 	ms_fake_pass(3000);
 	want(c, "5: nothing yet", "%s", "");
-	result("xa@b.example", VERIFY_BOUNCE, "550 no", NOW + 3);
+	ask_rig_result("xa@b.example", VERIFY_BOUNCE, "550 no", NOW + 3);
 	ms_fake_pass(10);
 	want(c, "5: the result", "FAIL:550 no:xa@b.example:vouch.example.com:%d:%d\n", NOW + 3, NOW + 3 + 10801);
 
 	/* none in time: exactly at the limit. Verify is asked again now and then, on one connection */
-	stub.requests = 0;
-	say(c, "<xb@b.example>\n");
+	ask_rig.stub.requests = 0;
+	ask_rig_say(c, "<xb@b.example>\n");
 	ms_fake_pass(WAIT_S * 1000 - 1);
 	want(c, "6: a moment before", "%s", "");
 	ms_fake_pass(1);
 	want(c, "6: no result", LATER, "xb@b.example", NOW + 23, NOW + 83);
-	assert_in_range(stub.requests, 1 + 15, 1 + 20);
+	assert_in_range(ask_rig.stub.requests, 1 + 15, 1 + 20);
 
 	/* expired: as unknown */
-	result("xe@b.example", VERIFY_OK, "250 Ok", NOW - 32 * 86400);
-	say(c, "<xe@b.example>\n");
+	ask_rig_result("xe@b.example", VERIFY_OK, "250 Ok", NOW - 32 * 86400);
+	ask_rig_say(c, "<xe@b.example>\n");
 	want(c, "5: expired", "%s", "");
-	result("xe@b.example", VERIFY_OK, "250 Ok", NOW + 23);
+	ask_rig_result("xe@b.example", VERIFY_OK, "250 Ok", NOW + 23);
 	ms_fake_pass(10);
 	want(c, "5: renewed", "OK:250 Ok:xe@b.example:vouch.example.com:%d:%d\n", NOW + 23, NOW + 23 + 7 * 86400 + 1);
 
 	/* a result in the same turn as the end of the wait counts */
 	d = ms_fake_client();
-	say(d, "<xs@b.example>\n");
+	ask_rig_say(d, "<xs@b.example>\n");
 	ms_fake_pass(WAIT_S * 1000 - 1);
-	result("xs@b.example", VERIFY_OK, "250 Ok", NOW + 43);
+	ask_rig_result("xs@b.example", VERIFY_OK, "250 Ok", NOW + 43);
 	ms_fake_pass(1);
 	want(d, "in the same turn", "OK:250 Ok:xs@b.example:vouch.example.com:%d:%d\n", NOW + 43, NOW + 43 + 7 * 86400 + 1);
 
 	/* smtpcbd_wait = 0: the probe is started, nobody waits */
 	smtpcbd_conf.wait_ms = 0;
-	stub.requests = 0;
-	say(d, "<xz@b.example>\n");
+	ask_rig.stub.requests = 0;
+	ask_rig_say(d, "<xz@b.example>\n");
 	want(d, "6: no wait", LATER, "xz@b.example", NOW + 43, NOW + 103);
-	assert_int_equal(stub.requests, 1);
+	assert_int_equal(ask_rig.stub.requests, 1);
 	ms_fake_free(&c);
 	ms_fake_free(&d);
 }
@@ -294,26 +244,26 @@ test_local(void **state)
 
 	(void) state;
 	for (size_t i = 0; i < NELEM(cases); i++) {
-		unsigned before = stub.requests;
+		unsigned before = ask_rig.stub.requests;
 
 		c = ms_fake_client();
 		snprintf(line, sizeof line, "%s\n", cases[i].line);
-		say(c, line);
+		ask_rig_say(c, line);
 		want(c, cases[i].name, "%s", cases[i].want);
-		if (c->closed != cases[i].closes || (stub.requests > before) != cases[i].asks)
-			fail_msg("%s: closed %d, asked verify %u", cases[i].name, c->closed, stub.requests - before);
+		if (c->closed != cases[i].closes || (ask_rig.stub.requests > before) != cases[i].asks)
+			fail_msg("%s: closed %d, asked verify %u", cases[i].name, c->closed, ask_rig.stub.requests - before);
 		ms_fake_free(&c);
 	}
-	assert_string_equal(stub.addr, "0u@foo_bar.example");
+	assert_string_equal(ask_rig.stub.addr, "0u@foo_bar.example");
 
 	/* 13, enabled: verify sees the letters */
 	smtpcbd_conf.smtputf8 = true;
 	c = ms_fake_client();
-	say(c, "<\"0e\\\xc3\\\xa9\"@b.example>\n");
+	ask_rig_say(c, "<\"0e\\\xc3\\\xa9\"@b.example>\n");
 	want(c, "13: enabled", "%s", "OK:text for 0e??@b.example:0e??@b.example:vouch.example.com:1767000000:1767000000\n");
-	assert_string_equal(stub.addr, "0e\xc3\xa9@b.example");
+	assert_string_equal(ask_rig.stub.addr, "0e\xc3\xa9@b.example");
 	smtpcbd_conf.utf8 = true;
-	say(c, "<\"0e\\\xc3\\\xa9\"@b.example>\n");
+	ask_rig_say(c, "<\"0e\\\xc3\\\xa9\"@b.example>\n");
 	want(c, "13: and in replies", "%s",
 	    "OK:text for 0e\xc3\xa9@b.example:0e\xc3\xa9@b.example:vouch.example.com:1767000000:1767000000\n");
 	ms_fake_free(&c);
@@ -321,7 +271,7 @@ test_local(void **state)
 	/* 15 */
 	c = ms_fake_client();
 	snprintf(line, sizeof line, "<%0503d@b.example>\n", 1);
-	say(c, line);
+	ask_rig_say(c, line);
 	want(c, "15: long", "%s", "FAIL:5.1.7 address too long::vouch.example.com:1767000000:1767000000\n");
 	ms_fake_free(&c);
 }
@@ -353,7 +303,7 @@ test_alien(void **state)
 	c = ms_fake_client();
 	for (int i = 0; i < 1024; i++)
 		ms_fake_say(c, "b", 1);
-	say(c, "\n");
+	ask_rig_say(c, "\n");
 	want(c, "byte by byte, just short enough", "%s", bad);
 	ms_fake_free(&c);
 
@@ -368,9 +318,9 @@ test_alien(void **state)
 	want(c, "16: NUL, no line end", "%s", bad);
 	ms_fake_free(&c);
 	/* once per client address per minute */
-	assert_int_equal(complaints, 1);
+	assert_int_equal(complaints(), 1);
 	assert_int_equal(stats_local[STAT_smtpcbd_malformed], 5);
-	assert_int_equal(stub.requests, 0);
+	assert_int_equal(ask_rig.stub.requests, 0);
 }
 
 /* 17, 18: the client ends its side */
@@ -386,7 +336,7 @@ test_eof(void **state)
 	ms_fake_free(&c);
 
 	c = ms_fake_client();
-	say(c, "<0a@b.example>");
+	ask_rig_say(c, "<0a@b.example>");
 	want(c, "17: half a line", "%s", "");
 	ms_fake_eof(c);
 	want(c, "17: is a line at the end", "OK:text for 0a@b.example:0a@b.example:vouch.example.com:%d:%d\n", NOW, NOW);
@@ -394,7 +344,7 @@ test_eof(void **state)
 	ms_fake_free(&c);
 
 	c = ms_fake_client();
-	say(c, "<xa@b.example>");
+	ask_rig_say(c, "<xa@b.example>");
 	ms_fake_eof(c);
 	assert_false(c->closed);
 	ms_fake_pass(WAIT_S * 1000);
@@ -403,7 +353,7 @@ test_eof(void **state)
 	ms_fake_free(&c);
 
 	c = ms_fake_client();
-	say(c, "<postmaster>\n<xb@b.example>\n<>\n0c@b.ex");
+	ask_rig_say(c, "<postmaster>\n<xb@b.example>\n<>\n0c@b.ex");
 	ms_fake_eof(c);
 	ms_fake_pass(WAIT_S * 1000);
 	want(c, "in order, to the last", "OK:our own address:postmaster@origin.example:vouch.example.com:%d:%d\n" LATER
@@ -429,9 +379,9 @@ test_limits(void **state)
 	ms_fake_free(&c);
 
 	c = ms_fake_client();
-	say(c, "<>\n<>\n");
+	ask_rig_say(c, "<>\n<>\n");
 	ms_fake_pass(59999);
-	say(c, "<>\n");
+	ask_rig_say(c, "<>\n");
 	ms_fake_pass(59999);
 	assert_false(c->closed);
 	ms_fake_pass(1);
@@ -450,9 +400,9 @@ test_limits(void **state)
 	ms_fake_free(&c);
 
 	c = ms_fake_client();
-	say(c, "<");
+	ask_rig_say(c, "<");
 	ms_fake_pass(9999);
-	say(c, "a");
+	ask_rig_say(c, "a");
 	ms_fake_pass(9999);
 	assert_false(c->closed);
 	ms_fake_pass(1);
@@ -461,7 +411,7 @@ test_limits(void **state)
 
 	c = ms_fake_client();
 	for (int i = 0; i < 7 && !c->closed; i++) {
-		say(c, "a");
+		ask_rig_say(c, "a");
 		ms_fake_pass(9000);
 	}
 	assert_true(c->closed);			/* a line that never ends */
@@ -470,7 +420,7 @@ test_limits(void **state)
 
 	c = ms_fake_client();				/* waiting for a probe is no idling */
 	smtpcbd_conf.read_ms = smtpcbd_conf.idle_ms = 1000;
-	say(c, "<xa@b.example>\n");
+	ask_rig_say(c, "<xa@b.example>\n");
 	ms_fake_pass(WAIT_S * 1000);
 	assert_false(c->closed);
 	assert_true(c->out.len > 0);
@@ -489,20 +439,20 @@ test_together(void **state)
 		ms_fake_hear(c[i], "<xt@b.example>\n", 15);
 	}
 	ms_fake_turn();
-	assert_int_equal(stub.requests, 1);
+	assert_int_equal(ask_rig.stub.requests, 1);
 	ms_fake_free(&c[0]);			/* 21: leaves; the others are served, so is the next to ask */
-	result("xt@b.example", VERIFY_OK, "250 Ok", NOW);
+	ask_rig_result("xt@b.example", VERIFY_OK, "250 Ok", NOW);
 	ms_fake_pass(10);
 	for (size_t i = 1; i < NELEM(c); i++) {
 		want(c[i], "all", "OK:250 Ok:xt@b.example:vouch.example.com:%d:%d\n", NOW, NOW + 7 * 86400 + 1);
 		ms_fake_free(&c[i]);
 	}
 	c[0] = ms_fake_client();
-	say(c[0], "<xu@b.example>\n");
+	ask_rig_say(c[0], "<xu@b.example>\n");
 	ms_fake_free(&c[0]);
 	c[0] = ms_fake_client();			/* the probe went on although nobody waited */
-	result("xu@b.example", VERIFY_OK, "250 Ok", NOW);
-	say(c[0], "<xu@b.example>\n");
+	ask_rig_result("xu@b.example", VERIFY_OK, "250 Ok", NOW);
+	ask_rig_say(c[0], "<xu@b.example>\n");
 	want(c[0], "later", "OK:250 Ok:xu@b.example:vouch.example.com:%d:%d\n", NOW, NOW + 7 * 86400 + 1);
 	ms_fake_free(&c[0]);
 }
@@ -516,19 +466,19 @@ test_suspended(void **state)
 
 	(void) state;
 	snprintf(text, sizeof text, PROBE_TEXT_SUSPENDED, "b.example", "12:00:00", "550 5.7.1 blocked");
-	result("xa@b.example", VERIFY_DEFER, text, NOW);
-	say(c, "<xa@b.example>\n");
+	ask_rig_result("xa@b.example", VERIFY_DEFER, text, NOW);
+	ask_rig_say(c, "<xa@b.example>\n");
 	want(c, "tempfail", "TEMPFAIL:probing of b.example suspended until 12;00;00; 550 5.7.1 blocked:xa@b.example:"
 	    "vouch.example.com:%d:%d\n", NOW, NOW + 61);
 	smtpcbd_conf.suspended_ok = true;
-	say(c, "<xa@b.example>\n");
+	ask_rig_say(c, "<xa@b.example>\n");
 	want(c, "ok", "OK:probing of b.example suspended until 12;00;00; 550 5.7.1 blocked:xa@b.example:"
 	    "vouch.example.com:%d:%d\n", NOW, NOW + 61);
 	snprintf(text, sizeof text, PROBE_TEXT_NEVER, "c.example");
-	result("xb@c.example", VERIFY_DEFER, text, NOW);
-	result("xc@c.example", VERIFY_DEFER, PROBE_TEXT_NEVER_MX, NOW);
-	result("xd@c.example", VERIFY_DEFER, "450 probing of us is turned off", NOW);
-	say(c, "<xb@c.example>\n<xc@c.example>\n<xd@c.example>\n");
+	ask_rig_result("xb@c.example", VERIFY_DEFER, text, NOW);
+	ask_rig_result("xc@c.example", VERIFY_DEFER, PROBE_TEXT_NEVER_MX, NOW);
+	ask_rig_result("xd@c.example", VERIFY_DEFER, "450 probing of us is turned off", NOW);
+	ask_rig_say(c, "<xb@c.example>\n<xc@c.example>\n<xd@c.example>\n");
 	want(c, "turned off", "OK:probing of c.example is turned off:xb@c.example:vouch.example.com:%d:%d\n"
 	    "OK:probing of its mail exchangers is turned off:xc@c.example:vouch.example.com:%d:%d\n"
 	    "TEMPFAIL:450 probing of us is turned off:xd@c.example:vouch.example.com:%d:%d\n", NOW, NOW + 61, NOW, NOW + 61, NOW,
@@ -543,35 +493,29 @@ test_busy(void **state)
 	struct ms_client *c[3], *d = ms_fake_client();
 
 	(void) state;
-	char   *path = mem_printf("%s/verify", dir);
-
-	address_ask_free(&smtpcbd_host.ask);
-	ask_conf.max_waiters = 3;
-	ask_conf.verify_path = path;
-	smtpcbd_host.ask = address_ask_new(smtpcbd_loop, &ask_conf);
-	mem_free(&path);
-	result("xknown@b.example", VERIFY_OK, "250 Ok", NOW);
+	ask_rig_waiters(3);
+	ask_rig_result("xknown@b.example", VERIFY_OK, "250 Ok", NOW);
 	for (size_t i = 0; i < NELEM(c); i++) {
 		char	line[40];
 
 		snprintf(line, sizeof line, "<x%zu@b.example>\n", i);
 		c[i] = ms_fake_client();
-		say(c[i], line);
+		ask_rig_say(c[i], line);
 	}
-	say(d, "<x0@b.example>\n<xknown@b.example>\n");
+	ask_rig_say(d, "<x0@b.example>\n<xknown@b.example>\n");
 	want(d, "23", "TEMPFAIL:busy:x0@b.example:vouch.example.com:%d:%d\nOK:250 Ok:xknown@b.example:vouch.example.com:%d:%d\n",
 	    NOW, NOW + 60, NOW, NOW + 7 * 86400 + 1);
-	assert_int_equal(stub.requests, 3);
+	assert_int_equal(ask_rig.stub.requests, 3);
 
 	/* 21: one that has closed its side makes room, when there is none */
 	ms_fake_eof(c[1]);
 	assert_false(c[1]->closed);
 	ms_fake_pass(100);
-	say(d, "<x9@b.example>\n");
+	ask_rig_say(d, "<x9@b.example>\n");
 	want(d, "room", "%s", "");
 	want(c[1], "21: gone first", LATER, "x1@b.example", NOW, NOW + 60);
 	assert_true(c[1]->closed);
-	assert_int_equal(stub.requests, 4);
+	assert_int_equal(ask_rig.stub.requests, 4);
 	for (size_t i = 0; i < NELEM(c); i++)
 		ms_fake_free(&c[i]);
 	ms_fake_free(&d);
@@ -584,29 +528,28 @@ test_unavailable(void **state)
 	struct ms_client *c = ms_fake_client();
 
 	(void) state;
-	result("xknown@b.example", VERIFY_OK, "250 Ok", NOW);
-	say(c, "<!a@b.example>\n");
+	ask_rig_result("xknown@b.example", VERIFY_OK, "250 Ok", NOW);
+	ask_rig_say(c, "<!a@b.example>\n");
 	want(c, "24: refused", "TEMPFAIL:service unavailable:!a@b.example:vouch.example.com:%d:%d\n", NOW, NOW + 60);
-	verify_stub_script(&stub, VSTUB_HANG);
-	say(c, "<xh@b.example>\n");
+	verify_stub_script(&ask_rig.stub, VSTUB_HANG);
+	ask_rig_say(c, "<xh@b.example>\n");
 	for (int i = 0; i < 6; i++)
 		ms_fake_pass(1000);
 	want(c, "24: silent", "TEMPFAIL:service unavailable:xh@b.example:vouch.example.com:%d:%d\n", NOW + 6, NOW + 66);
-	verify_stub_close(&stub);
-	stub_open = false;
-	say(c, "<xa@b.example>\n");
+	verify_stub_close(&ask_rig.stub);
+	ask_rig_say(c, "<xa@b.example>\n");
 	for (int i = 0; i < 60; i++)
 		ms_fake_pass(100);
 	want(c, "24: not there", "TEMPFAIL:service unavailable:xa@b.example:vouch.example.com:%d:%d\n", NOW + 12, NOW + 72);
-	say(c, "<xknown@b.example>\n");
+	ask_rig_say(c, "<xknown@b.example>\n");
 	want(c, "known all the same", "OK:250 Ok:xknown@b.example:vouch.example.com:%d:%d\n", NOW, NOW + 7 * 86400 + 1);
 	/* the wait ends before we give verify up */
 	smtpcbd_conf.wait_ms = 2000;
-	say(c, "<xb@b.example>\n");
+	ask_rig_say(c, "<xb@b.example>\n");
 	ms_fake_pass(2000);
 	want(c, "24: short wait", "TEMPFAIL:service unavailable:xb@b.example:vouch.example.com:%d:%d\n", NOW + 14, NOW + 74);
 	smtpcbd_conf.wait_ms = 1000;
-	say(c, "<xc@b.example>\n");
+	ask_rig_say(c, "<xc@b.example>\n");
 	ms_fake_pass(1000);
 	want(c, "24: too short to tell", LATER, "xc@b.example", NOW + 15, NOW + 75);
 	assert_int_equal(stats_local[STAT_smtpcbd_unavailable], 4);
@@ -620,20 +563,20 @@ test_end(void **state)
 	struct ms_client *c = ms_fake_client(), *d = ms_fake_client();
 
 	(void) state;
-	result("xknown@b.example", VERIFY_OK, "250 Ok", NOW);
-	say(c, "<xa@b.example>\n<xknown@b.example>\n");
+	ask_rig_result("xknown@b.example", VERIFY_OK, "250 Ok", NOW);
+	ask_rig_say(c, "<xa@b.example>\n<xknown@b.example>\n");
 	address_ask_end(smtpcbd_host.ask);
 	ms_fake_turn();
 	want(c, "25: told", LATER, "xa@b.example", NOW, NOW + 60);
 	assert_true(c->closed);
-	say(d, "<xb@b.example>\n");
+	ask_rig_say(d, "<xb@b.example>\n");
 	want(d, "25: afterwards", LATER, "xb@b.example", NOW, NOW + 60);
 	assert_true(d->closed);
-	assert_int_equal(stub.requests, 2);	/* its probe is under way all the same */
+	assert_int_equal(ask_rig.stub.requests, 2);	/* its probe is under way all the same */
 	ms_fake_free(&c);
 	ms_fake_free(&d);
 	c = ms_fake_client();
-	say(c, "<xknown@b.example>\n");
+	ask_rig_say(c, "<xknown@b.example>\n");
 	want(c, "25: known", "OK:250 Ok:xknown@b.example:vouch.example.com:%d:%d\n", NOW, NOW + 7 * 86400 + 1);
 	ms_fake_free(&c);
 }
@@ -658,13 +601,13 @@ test_clients(void **state)
 		c = ms_fake_client_on(accept(fd, NULL, NULL), peer);
 		close(fd);
 		if (i == 0) {
-			say(c, "<>\n");
+			ask_rig_say(c, "<>\n");
 			want(c, "one of ours", "OK:null sender::vouch.example.com:%d:%d\n", NOW, NOW);
 		} else {
 			ms_fake_turn();
 			assert_true(c->closed);
 			want(c, "26", "%s", "");
-			assert_non_null(strstr(buf_str(&logged), "client=127.0.0.1: not in smtpcbd_clients"));
+			assert_non_null(strstr(buf_str(&ask_rig.logged), "client=127.0.0.1: not in smtpcbd_clients"));
 		}
 		ms_fake_free(&c);
 		addr_list_free(&smtpcbd_conf.clients);
@@ -681,22 +624,22 @@ test_shapes(void **state)
 	struct ms_client *c = ms_fake_client();
 
 	(void) state;
-	result("xa@b.example", VERIFY_BOUNCE, "host mx1.b.example[192.0.2.7] said: 550 5.1.1 no (in reply to RCPT TO command)", NOW - 5);
+	ask_rig_result("xa@b.example", VERIFY_BOUNCE, "host mx1.b.example[192.0.2.7] said: 550 5.1.1 no (in reply to RCPT TO command)", NOW - 5);
 	smtpcbd_conf.detail = REASON_DETAIL_CODE;
-	say(c, "<xa@b.example>\n");
+	ask_rig_say(c, "<xa@b.example>\n");
 	want(c, "code", "FAIL:550 5.1.1:xa@b.example:vouch.example.com:%d:%d\n", NOW - 5, NOW - 5 + 10801);
 	smtpcbd_conf.detail = REASON_DETAIL_FIXED;
-	say(c, "<xa@b.example>\n");
+	ask_rig_say(c, "<xa@b.example>\n");
 	want(c, "fixed", "FAIL:Address does not accept mail:xa@b.example:vouch.example.com:%d:%d\n", NOW - 5, NOW - 5 + 10801);
 	smtpcbd_conf.detail = REASON_DETAIL_FULL;
 	smtpcbd_conf.extended = true;
-	say(c, "<XA@B.Example>\n");		/* another mailbox, perhaps */
+	ask_rig_say(c, "<XA@B.Example>\n");		/* another mailbox, perhaps */
 	want(c, "case", "%s", "");
 	ms_fake_free(&c);
 	c = ms_fake_client();
-	say(c, "<xa@B.Example>\n");
+	ask_rig_say(c, "<xa@B.Example>\n");
 	assert_non_null(strstr(buf_str(&c->out), "FAIL:550 5.1.1 no:xa@b.example:mx1.b.example[192.0.2.7]:1766999995:1767010796:age=5:id="));
-	assert_non_null(strstr(buf_str(&logged), ": client=local, addr=<xa@b.example>, code=FAIL, from=cache, wait=0ms (host mx1"));
+	assert_non_null(strstr(buf_str(&ask_rig.logged), ": client=local, addr=<xa@b.example>, code=FAIL, from=cache, wait=0ms (host mx1"));
 	ms_fake_free(&c);
 }
 
