@@ -189,6 +189,8 @@ db_event(void *ctx, enum pg_event event, const char *where, const char *why)
 		ds->up = true;
 		ds->up_ms = ev_now_ms(ds->loop);
 		stats_add(STAT_db_connects, 1);
+		if (ds->kind->up != NULL)
+			ds->kind->up(ds->kctx);
 		db_write_later(ds);
 		return;
 	case PG_DOWN:

@@ -75,6 +75,8 @@ struct db_kind {
 	bool	 (*is_second)(const void *key, size_t key_len);
 	/* may_clean: whether this host's clock can be trusted with removing rows */
 	bool	 (*may_clean)(void *ctx);
+	/* up: there is a connection, and db_store_write can be called */
+	void	 (*up)(void *ctx);
 	/* cleaned: the rows that `clean` returned; NULL: the run is complete */
 	void	 (*cleaned)(void *ctx, const struct pg_lib *, const PGresult *);
 	/* valid: whether a row can be a record at all; others are counted and ignored */
@@ -128,6 +130,8 @@ bool	db_store_look(struct db_store *, const char *key, size_t key_len, db_ask_fn
 typedef void db_write_fn(void *ctx, bool committed);
 /* db_store_write - write the record that tier 1 has for key; fn may be NULL; false as above */
 bool	db_store_write(struct db_store *, const char *key, size_t key_len, db_write_fn *, void *ctx);
+/* db_store_rewrite - the same for a record that may be clean: it is written all the same */
+bool	db_store_rewrite(struct db_store *, const char *key, size_t key_len);
 /* db_store_release - the claim that was made at second `tag` will lead to nothing: let others make it */
 void	db_store_release(struct db_store *, const char *key, size_t key_len, int64_t tag);
 

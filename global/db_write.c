@@ -132,19 +132,39 @@ db_dirty_end(struct db_dirty **dp, bool committed)
 	mem_free(dp);
 }
 
+/* db_dirty_want - the one that is not sent; NULL: it cannot be written now */
+static struct db_dirty *
+db_dirty_want(struct db_store *ds, const char *key, size_t key_len)
+{
+	struct db_dirty *d;
+
+	if (key_len > DB_KEY_MAX || !ds->up)
+		return NULL;
+	if ((d = db_dirty_find(ds, key, key_len)) != NULL)
+		return d;
+	return ds->dirty_n < DB_WRITES_MAX ? db_dirty_new(ds, key, key_len) : NULL;
+}
+
+bool
+db_store_rewrite(struct db_store *ds, const char *key, size_t key_len)
+{
+	struct db_dirty *d = db_dirty_want(ds, key, key_len);
+
+	if (d == NULL)
+		return false;
+	d->stamp = true;
+	db_write_later(ds);
+	return true;
+}
+
 bool
 db_store_write(struct db_store *ds, const char *key, size_t key_len, db_write_fn *fn, void *ctx)
 {
 	struct db_write_waiter *w;
-	struct db_dirty *d;
+	struct db_dirty *d = db_dirty_want(ds, key, key_len);
 
-	if (key_len > DB_KEY_MAX || !ds->up)
+	if (d == NULL)
 		return false;
-	if ((d = db_dirty_find(ds, key, key_len)) == NULL) {
-		if (ds->dirty_n >= DB_WRITES_MAX)
-			return false;
-		d = db_dirty_new(ds, key, key_len);
-	}
 	if (fn != NULL) {
 		w = mem_alloc(sizeof *w);
 		w->dirty = d;

@@ -256,6 +256,15 @@ greylist_db_may_clean(void *ctx)
 }
 
 static void
+greylist_db_up(void *ctx)
+{
+	const struct greylist_db *db = ctx;
+
+	if (db->up != NULL)
+		db->up(db->ctx);
+}
+
+static void
 greylist_db_cleaned(void *ctx, const struct pg_lib *lib, const PGresult *res)
 {
 	struct greylist_db *db = ctx;
@@ -312,6 +321,7 @@ const struct db_kind greylist_db_kind = {
 	.write_args = greylist_db_write_args,
 	.is_second = greylist_db_is_pending,
 	.may_clean = greylist_db_may_clean,
+	.up = greylist_db_up,
 	.cleaned = greylist_db_cleaned,
 	.valid = greylist_db_valid,
 	.encode = greylist_db_encode,

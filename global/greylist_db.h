@@ -23,6 +23,7 @@ struct greylist_db {
 	/* text: client, sender and recipient of a record for people, parted as above; "" when they are not known */
 	const char *(*text)(void *ctx, const char *id, size_t id_len);
 	bool	 (*may_clean)(void *ctx);
+	void	 (*up)(void *ctx);		/* may be NULL */
 	void	*ctx;
 	uint64_t never_retried;		/* removed in this run */
 };

@@ -10,27 +10,35 @@
 #include <util/siphash.h>
 #include <util/utf8.h>
 
-/* text for people: the last few thousand records that may still be on their way to the database */
-
-static struct greylist_text *
-store_text_slot(struct greylist_store *s, const char *id)
-{
-	uint32_t n;
-
-	memcpy(&n, id + 1, sizeof n);		/* the hash is keyed: strangers do not choose it */
-	return &s->text[n % GREYLIST_TEXTS];
-}
+/* text for people */
 
 static const char *
 store_text(void *ctx, const char *id, size_t id_len)
 {
-	struct greylist_store *s = ctx;
-	struct greylist_text *t;
+	const struct greylist_store *s = ctx;
+	const char *text = id_len == GREYLIST_ID_LEN ? greylist_texts_get(s->texts, id) : NULL;
 
-	if (id_len != GREYLIST_ID_LEN)
-		return "";
-	t = store_text_slot(s, id);
-	return t->text != NULL && memcmp(t->id, id, id_len) == 0 ? t->text : "";
+	return text != NULL ? text : "";
+}
+
+static void
+store_up_write(void *ctx, const char *id, bool late)
+{
+	struct greylist_store *s = ctx;
+
+	if (late)				/* it may have been swept by a worker that does not know the text */
+		(void) db_store_rewrite(s->db, id, GREYLIST_ID_LEN);
+	else
+		(void) db_store_write(s->db, id, GREYLIST_ID_LEN, NULL, NULL);
+}
+
+/* store_up - there is a connection again */
+static void
+store_up(void *ctx)
+{
+	struct greylist_store *s = ctx;
+
+	greylist_texts_each(s->texts, store_up_write, s);
 }
 
 static void
@@ -46,9 +54,8 @@ static void
 store_text_put(struct greylist_store *s, const char *id, const struct greylist_names *names)
 {
 	static struct buf text = BUF_INIT(4096);
-	struct greylist_text *t = store_text_slot(s, id);
 
-	if (s->db == NULL || !s->conf.clear || names == NULL)
+	if (!s->conf.clear || names == NULL)
 		return;
 	buf_reset(&text);
 	store_text_add(&text, id[0] == 'C' ? names->net : names->client);
@@ -60,9 +67,7 @@ store_text_put(struct greylist_store *s, const char *id, const struct greylist_n
 		store_text_add(&text, names->recipient);
 	if (text.full)
 		return;				/* too much to show to anybody */
-	mem_free(&t->text);
-	memcpy(t->id, id, sizeof t->id);
-	t->text = mem_strdup(buf_str(&text));
+	greylist_texts_put(s->texts, id, buf_str(&text));
 }
 
 /* ids */
@@ -225,7 +230,8 @@ store_change(struct greylist_store *s, const char *id, struct store_change *c, c
 	was_dirty = c->dirty && (c->op == STORE_AGAIN || c->op == STORE_MEND);
 	if (c->dirty && !was_dirty && s->db != NULL) {
 		store_text_put(s, id, names);
-		(void) db_store_write(s->db, id, GREYLIST_ID_LEN, NULL, NULL);	/* if not now, then when it is swept */
+		if (!db_store_write(s->db, id, GREYLIST_ID_LEN, NULL, NULL))
+			greylist_texts_late(s->texts, id);	/* written when it is swept */
 	}
 	return true;
 lost:
@@ -445,9 +451,9 @@ greylist_store_connect(struct greylist_store *s, struct ev_loop *loop, const str
 	c.words = GREYLIST_WORD_DB;
 	c.second = s->pending;
 	s->loop = loop;
-	s->text = mem_array(GREYLIST_TEXTS, sizeof s->text[0]);
+	s->texts = greylist_texts_new(GREYLIST_TEXTS);
 	s->db_ctx = (struct greylist_db) {
-		.rules = &s->conf.rules, .text = store_text, .may_clean = store_may_clean,
+		.rules = &s->conf.rules, .text = store_text, .may_clean = store_may_clean, .up = store_up,
 		.ctx = s,
 	};
 	s->db = db_store_new(loop, &c, &greylist_db_kind, &s->db_ctx, s->known);
@@ -519,9 +525,7 @@ greylist_store_close(struct greylist_store **sp)
 		TAILQ_REMOVE(&s->looks, l, link);
 		mem_free(&l);
 	}
-	for (size_t i = 0; s->text != NULL && i < GREYLIST_TEXTS; i++)
-		mem_free(&s->text[i].text);
-	mem_free(&s->text);
+	greylist_texts_free(&s->texts);
 	greylist_hash_free(&s->hash);
 	shmtab_close(&s->pending);
 	shmtab_close(&s->known);

@@ -6,8 +6,9 @@
 
 #include <global/greylist_db.h>
 #include <global/greylist_store.h>
+#include <global/greylist_text.h>
 
-#define GREYLIST_TEXTS	8192		/* records whose text is remembered until they are written */
+#define GREYLIST_TEXTS	8192		/* records of this process: those that wait for the database, and more */
 
 struct greylist_look;
 struct greylist_look_key {
@@ -25,11 +26,6 @@ struct greylist_look {				/* one decision waits for the database */
 	struct greylist_look_key key[4];
 };
 
-struct greylist_text {
-	char	id[GREYLIST_ID_LEN + 1];
-	char   *text;
-};
-
 struct greylist_store {
 	struct shmtab *known, *pending;
 	struct greylist_store_conf conf;
@@ -38,7 +34,7 @@ struct greylist_store {
 	struct ev_loop *loop;			/* with a database only, as the rest */
 	struct db_store *db;
 	struct greylist_db db_ctx;
-	struct greylist_text *text;		/* GREYLIST_TEXTS of them */
+	struct greylist_texts *texts;
 	TAILQ_HEAD(, greylist_look) looks;
 	uint64_t never_retried;			/* removed in this round, where there is no database */
 	int64_t	house_ms;			/* the last step through the tables */

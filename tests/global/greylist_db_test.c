@@ -1,5 +1,5 @@
 /* tests/global/greylist_db_test.c - rows of greylisting: which can be records, and what becomes of an entry when one arrives;
- * the secret and its file
+ * what people see of them; the secret and its file
  */
 #include <global/greylist_db.h>
 
@@ -17,7 +17,12 @@
 #include <cmocka.h>
 
 #include <global/greylist_secret.h>
+#include <global/greylist_store.h>
+#include <global/greylist_text.h>
+#include <tests/lib/fake_pg.h>
+#include <tests/lib/test_dir.h>
 #include <util/mem.h>
+#include <util/msg.h>
 
 #define NOW	((int64_t) 1700000000)
 #define DAY	((int64_t) 86400)
@@ -240,6 +245,193 @@ greylist_db_test_secret_file(void **state)
 	close(fd);
 }
 
+/* ---- what people see of rows: a store over a server that remembers which rows have it ---- */
+
+#define WORLD_ROWS 4096
+
+static struct {
+	struct ev_loop *loop;
+	struct db_store_conf conf;
+	char	row[WORLD_ROWS][GREYLIST_ID_LEN + 1];
+	bool	shown[WORLD_ROWS];
+	unsigned rows;
+} world;
+
+static void
+world_write(const struct fake_query *q, struct fake_answer *a)
+{
+	char	id[GREYLIST_ID_LEN + 1], text[200], num[7][24];
+	unsigned at;
+
+	for (int i = 0; i < fake_array_len(q, 0); i++) {
+		fake_array_text(q, 0, i, id, sizeof id);
+		fake_array_text(q, 1, i, text, sizeof text);
+		if (id[0] == 'T') {
+			for (at = 0; at < world.rows && strcmp(world.row[at], id) != 0; at++)
+				;
+			assert_true(at < WORLD_ROWS);
+			world.rows += at == world.rows;
+			strcpy(world.row[at], id);
+			world.shown[at] |= strcmp(text, "\037192.0.2.0/24\037a@x.test\037b@y.test") == 0;
+		}
+		*(text + strcspn(text, "\037")) = 0;
+		for (int k = 0; k < 7; k++)
+			snprintf(num[k], sizeof num[k], "%lld", (long long) (k == 0 ? fake_array_int(q, 2, i) : k == 1 ? fake_int(q, 3) :
+			    fake_array_int(q, k + 2, i)));
+		fake_row(a, id, num[0], num[1], text, num[2], num[3], num[4], num[5], num[6], NULL);
+	}
+}
+
+static void
+world_serve(void *ctx, const struct fake_query *q, struct fake_answer *a)
+{
+	(void) ctx;
+	if (strcmp(q->sql, greylist_db_kind.check) == 0)
+		fake_row(a, "2", "77", "off", "UTF8", "t", NULL);
+	else if (strcmp(q->sql, greylist_db_kind.write) == 0)
+		world_write(q, a);
+}
+
+static void
+world_pass(int64_t ms)
+{
+	for (; ms > 0; ms -= 50) {
+		ev_fake_advance(world.loop, 50);
+		for (int i = 0; i < 30; i++)
+			ev_turn(world.loop, 0);
+	}
+}
+
+static struct greylist_store *
+world_store(void)
+{
+	const struct greylist_store_conf conf = { .rules = rules, .bytes = 8u << 20, .clear = true, .secret_dirfd = -1 };
+	struct greylist_store *s;
+	struct buf why = BUF_INIT(1000);
+
+	greylist_store_open(&s, test_dirfd, &conf, &why);
+	greylist_store_connect(s, world.loop, &world.conf);
+	world_pass(200);
+	assert_true(greylist_store_usable(s));
+	buf_fini(&why);
+	return s;
+}
+
+/* world_begin - triplets that begin to wait; ids of their own, for names only the hash tells apart */
+static void
+world_begin(struct greylist_store *s, unsigned from, unsigned n)
+{
+	static const struct greylist_names names = { "192.0.2.0/24", "192.0.2.0/24", "a@x.test", "x.test", "b@y.test" };
+	struct greylist_record t;
+
+	for (unsigned i = from; i < from + n; i++) {
+		char	recipient[40];
+		struct greylist_names other = names;
+		struct greylist_ids ids;
+
+		snprintf(recipient, sizeof recipient, "b%u@y.test", i);
+		other.recipient = recipient;
+		greylist_store_ids(s, &other, &ids);
+		assert_int_equal(greylist_store_begin(s, &ids, &names, ev_wall_s(world.loop), &t), GREYLIST_BEGUN);
+	}
+}
+
+static unsigned
+world_shown(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < world.rows; i++)
+		n += world.shown[i];
+	return n;
+}
+
+static int
+world_setup(void **state)
+{
+	static struct pg_host host = { .keys = { "host", NULL }, .values = { "world", NULL }, .where = "database world" };
+	static struct db_conf where = { .hosts = &host, .hosts_n = 1 };
+
+	memset(&world, 0, sizeof world);
+	world.loop = ev_loop_new_fake(NOW);
+	world.conf = (struct db_store_conf) { .lib = &fake_pg_lib, .where = &where, .timeout_ms = 1000, .sync_ms = 1000,
+	    .host_name = "world.test" };
+	fake_pg_reset(world_serve, NULL);
+	msg_to_stderr(NULL);
+	return test_dir_make(state);
+}
+
+static int
+world_teardown(void **state)
+{
+	ev_loop_free(&world.loop);
+	return fake_open() == 0 ? test_dir_remove(state) : -1;
+}
+
+/* however many records wait at once, each is written with what people are to see of it */
+static void
+greylist_db_test_text_burst(void **state)
+{
+	struct greylist_store *s = world_store();
+
+	(void) state;
+	fake_pg.frozen = true;
+	world_begin(s, 0, 3000);
+	world_pass(100);
+	fake_pg.frozen = false;
+	fake_thaw();
+	world_pass(1000);
+	assert_int_equal(world.rows, 3000);
+	assert_int_equal(world_shown(), 3000);
+	greylist_store_close(&s);
+}
+
+/* after an outage: by the worker that knows it, not by the one that goes through the table */
+static void
+greylist_db_test_text_outage(void **state)
+{
+	struct greylist_store *house = world_store(), *s = world_store();
+
+	(void) state;
+	fake_pg.connect = FAKE_REFUSE;
+	fake_cut();
+	world_pass(500);
+	world_begin(s, 0, 100);
+	world_begin(house, 100, 100);
+	world_pass(5000);
+	assert_int_equal(world.rows, 0);
+	fake_pg.connect = FAKE_ACCEPT;
+	world_pass(20000);
+	assert_int_equal(world.rows, 200);
+	assert_int_equal(world_shown(), 200);
+	greylist_store_close(&s);
+	greylist_store_close(&house);
+}
+
+/* the latest are kept */
+static void
+greylist_db_test_texts(void **state)
+{
+	struct greylist_texts *t = greylist_texts_new(3);
+	static const char ids[][GREYLIST_ID_LEN + 1] = {
+		"TAAAAAAAAAAAAAAAAAAAAA0", "TAAAAAAAAAAAAAAAAAAAAA1", "TAAAAAAAAAAAAAAAAAAAAA2", "TAAAAAAAAAAAAAAAAAAAAA3",
+	};
+
+	(void) state;
+	assert_null(greylist_texts_get(t, ids[0]));
+	for (int i = 0; i < 3; i++)
+		greylist_texts_put(t, ids[i], ids[i]);
+	greylist_texts_put(t, ids[0], "again");		/* it stays where it is */
+	for (int i = 1; i < 3; i++)
+		assert_string_equal(greylist_texts_get(t, ids[i]), ids[i]);
+	assert_string_equal(greylist_texts_get(t, ids[0]), "again");
+	greylist_texts_put(t, ids[3], ids[3]);
+	assert_null(greylist_texts_get(t, ids[0]));
+	for (int i = 1; i < 4; i++)
+		assert_string_equal(greylist_texts_get(t, ids[i]), ids[i]);
+	greylist_texts_free(&t);
+}
+
 int
 main(void)
 {
@@ -249,6 +441,9 @@ main(void)
 		cmocka_unit_test(greylist_db_test_merge),
 		cmocka_unit_test(greylist_db_test_secret),
 		cmocka_unit_test(greylist_db_test_secret_file),
+		cmocka_unit_test(greylist_db_test_texts),
+		cmocka_unit_test_setup_teardown(greylist_db_test_text_burst, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(greylist_db_test_text_outage, world_setup, world_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
