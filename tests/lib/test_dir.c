@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <util/mem.h>
 #include <util/msg.h>
@@ -16,8 +15,11 @@ int test_dirfd = -1;
 int
 test_dir_make(void **state)
 {
+	const char *tmp = getenv("TMPDIR");
+
 	(void) state;
-	if (mkdtemp(strcpy(test_dir, "/tmp/vouch-test.XXXXXX")) == NULL)
+	snprintf(test_dir, sizeof test_dir, "%s/vouch-test.XXXXXX", tmp != NULL ? tmp : "/tmp");
+	if (mkdtemp(test_dir) == NULL)
 		return -1;
 	return (test_dirfd = open(test_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 ? -1 : 0;
 }

@@ -1,8 +1,8 @@
-/* tests/lib/test_dir.h - a folder of its own for each test, gone with all that is in it when the test ends */
+/* tests/lib/test_dir.h - a folder of its own for each test, in $TMPDIR or /tmp, gone with all that is in it when the test ends */
 #ifndef TESTS_TEST_DIR_H
 #define TESTS_TEST_DIR_H
 
-#define TEST_DIR_MAX	40
+#define TEST_DIR_MAX	200
 
 extern char test_dir[TEST_DIR_MAX];
 extern int test_dirfd;

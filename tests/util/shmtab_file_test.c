@@ -5,7 +5,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,51 +16,11 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include <tests/lib/tab_rig.h>
+#include <tests/lib/test_dir.h>
 #include <util/mem.h>
 #include <util/shmtab.h>
 #include <util/shmtab_file.h>
-
-#define NOW	1000000
-#define MB	((uint64_t) 1 << 20)
-
-static char test_dir[PATH_MAX];
-static int test_dirfd = -1;
-
-static int
-dir_setup(void **state)
-{
-	const char *tmp = getenv("TMPDIR");
-
-	(void) state;
-	snprintf(test_dir, sizeof test_dir, "%s/shmtab.XXXXXX", tmp != NULL ? tmp : "/tmp");
-	if (mkdtemp(test_dir) == NULL)
-		return -1;
-	return (test_dirfd = open(test_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 ? -1 : 0;
-}
-
-static int
-dir_teardown(void **state)
-{
-	(void) state;
-	unlinkat(test_dirfd, "tab", 0);
-	unlinkat(test_dirfd, "tab", AT_REMOVEDIR);
-	unlinkat(test_dirfd, "tab.new", 0);
-	unlinkat(test_dirfd, "other", 0);
-	close(test_dirfd);
-	return rmdir(test_dir);
-}
-
-static struct shmtab *
-table_open(uint64_t bytes)
-{
-	struct shmtab *t;
-	const char *why = "unset";
-
-	if (shmtab_open(&t, test_dirfd, "tab", bytes, &why) < 0)
-		fail_msg("shmtab_open: %s: %s", why, strerror(errno));
-	assert_null(why);
-	return t;
-}
 
 static enum shmtab_act
 put_fn(void *ctx, const struct shmtab_val *old, struct shmtab_val *new)
@@ -76,7 +35,7 @@ put_val(struct shmtab *t, const char *key, const char *val, int64_t expire_s, ui
 {
 	struct shmtab_val v = { val, strlen(val), expire_s, mark, pinned };
 
-	return shmtab_modify(t, key, strlen(key), NOW, put_fn, &v);
+	return shmtab_modify(t, key, strlen(key), TAB_NOW, put_fn, &v);
 }
 
 static void
@@ -84,30 +43,6 @@ put(struct shmtab *t, const char *key, const char *val)
 {
 	if (put_val(t, key, val, 0, 0, false) < 0)
 		fail_msg("put %s: %s", key, strerror(errno));
-}
-
-static const char *
-get(struct shmtab *t, const char *key)
-{
-	static char data[SHMTAB_VAL_MAX + 1];
-	struct shmtab_val v;
-	int	rc = shmtab_get(t, key, strlen(key), data, sizeof data - 1, &v);
-
-	if (rc < 0)
-		fail_msg("get %s: %s", key, strerror(errno));
-	if (rc == 0)
-		return NULL;
-	data[v.len] = 0;
-	return data;
-}
-
-static struct shmtab_stat
-stat_of(struct shmtab *t)
-{
-	struct shmtab_stat st;
-
-	shmtab_stat(t, &st);
-	return st;
 }
 
 static void
@@ -142,22 +77,22 @@ file_write(const char *name, const void *data, size_t n, off_t at)
 static void
 file_survives_all_its_users(void **state)
 {
-	struct shmtab *t = table_open(2 * MB + 5);
+	struct shmtab *t = tab_open(2 * TAB_MB + 5);
 	struct shmtab_val v;
 	char	data[16];
 	struct stat st;
 
 	(void) state;
-	assert_int_equal(stat_of(t).rebuilt, 0);
-	assert_int_equal(file_size("tab"), 2 * MB);
+	assert_int_equal(tab_stat(t).rebuilt, 0);
+	assert_int_equal(file_size("tab"), 2 * TAB_MB);
 	fstatat(test_dirfd, "tab", &st, 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
-	assert_true((uint64_t) st.st_blocks * 512 >= 2 * MB);	/* a full disk must not be noticed later */
+	assert_true((uint64_t) st.st_blocks * 512 >= 2 * TAB_MB);	/* a full disk must not be noticed later */
 	assert_int_equal(put_val(t, "a", "one", 77, 5, true), 0);
 	shmtab_words(t)[SHMTAB_WORDS - 1] = 42;
 	shmtab_close(&t);
-	t = table_open(2 * MB);
-	assert_int_equal(stat_of(t).rebuilt, 0);
+	t = tab_open(2 * TAB_MB);
+	assert_int_equal(tab_stat(t).rebuilt, 0);
 	assert_int_equal(shmtab_get(t, "a", 1, data, sizeof data, &v), 1);
 	assert_memory_equal(data, "one", 3);
 	assert_int_equal(v.expire_s, 77);
@@ -172,13 +107,13 @@ file_survives_all_its_users(void **state)
 static void
 file_is_shared_by_handles(void **state)
 {
-	struct shmtab *a = table_open(MB), *b = table_open(MB);
+	struct shmtab *a = tab_open(TAB_MB), *b = tab_open(TAB_MB);
 	uint32_t a_id = shmtab_self(a), b_id = shmtab_self(b);
 	uint64_t before = shmtab_changes(b, "k", 1);
 
 	(void) state;
 	put(a, "k", "from a");
-	assert_string_equal(get(b, "k"), "from a");
+	assert_string_equal(tab_get(b, "k"), "from a");
 	assert_true(shmtab_changes(b, "k", 1) != before);
 	shmtab_words(a)[3] = 7;
 	assert_int_equal(shmtab_words(b)[3], 7);
@@ -192,7 +127,7 @@ file_is_shared_by_handles(void **state)
 	shmtab_close(&b);
 	assert_false(shmtab_alive(a, b_id));
 	for (int i = 0; i < 3000; i++) {		/* no id comes back soon */
-		b = table_open(MB);
+		b = tab_open(TAB_MB);
 		assert_true(shmtab_self(b) != b_id && shmtab_self(b) != a_id);
 		assert_true(shmtab_alive(a, shmtab_self(b)));
 		shmtab_close(&b);
@@ -208,16 +143,16 @@ file_unusable(void **state)
 	static const struct { const char *name; off_t size; const char *bytes; off_t at; uint64_t rebuilt; } cases[] = {
 		{ "empty file",		   0,			"",	     0,	  0 },
 		{ "text",		   6,			"hello\n",   0,	  1 },
-		{ "zeroes of its size",	   MB,			"",	     0,	  1 },
-		{ "cut off",		   MB - 4096,		NULL,	     0,	  1 },
+		{ "zeroes of its size",	   TAB_MB,			"",	     0,	  1 },
+		{ "cut off",		   TAB_MB - 4096,		NULL,	     0,	  1 },
 		{ "cut to one page",	   4096,		NULL,	     0,	  1 },
-		{ "longer than it says",   MB + 1,		NULL,	     0,	  1 },
-		{ "wrong magic",	   MB,			NULL,	     0,	  1 },
-		{ "another version",	   MB,			NULL,	     8,	  1 },
-		{ "another number of parts", MB,		NULL,	     12,  1 },
-		{ "another size in it",	   MB,			NULL,	     16,  1 },
-		{ "another key",	   MB,			NULL,	     24,  1 },
-		{ "wrong checksum",	   MB,			NULL,	     40,  1 },
+		{ "longer than it says",   TAB_MB + 1,		NULL,	     0,	  1 },
+		{ "wrong magic",	   TAB_MB,			NULL,	     0,	  1 },
+		{ "another version",	   TAB_MB,			NULL,	     8,	  1 },
+		{ "another number of parts", TAB_MB,		NULL,	     12,  1 },
+		{ "another size in it",	   TAB_MB,			NULL,	     16,  1 },
+		{ "another key",	   TAB_MB,			NULL,	     24,  1 },
+		{ "wrong checksum",	   TAB_MB,			NULL,	     40,  1 },
 	};
 
 	(void) state;
@@ -228,10 +163,10 @@ file_unusable(void **state)
 
 		unlinkat(test_dirfd, "tab", 0);
 		if (cases[i].bytes == NULL) {
-			t = table_open(MB);
+			t = tab_open(TAB_MB);
 			put(t, "k", "old");
 			shmtab_close(&t);
-			if (cases[i].size == (off_t) MB)
+			if (cases[i].size == (off_t) TAB_MB)
 				file_write("tab", "\x55\xaa", 2, cases[i].at);
 		} else
 			file_write("tab", cases[i].bytes, strlen(cases[i].bytes), 0);
@@ -244,15 +179,15 @@ file_unusable(void **state)
 		assert_non_null(why);
 		if (file_size("tab") != cases[i].size)
 			fail_msg("%s: open_read changed the file", cases[i].name);
-		t = table_open(MB);
-		if (stat_of(t).rebuilt != cases[i].rebuilt || get(t, "k") != NULL || stat_of(t).entries != 0)
-			fail_msg("%s: rebuilt %u, %u entries", cases[i].name, (unsigned) stat_of(t).rebuilt,
-			    (unsigned) stat_of(t).entries);
+		t = tab_open(TAB_MB);
+		if (tab_stat(t).rebuilt != cases[i].rebuilt || tab_get(t, "k") != NULL || tab_stat(t).entries != 0)
+			fail_msg("%s: rebuilt %u, %u entries", cases[i].name, (unsigned) tab_stat(t).rebuilt,
+			    (unsigned) tab_stat(t).entries);
 		put(t, "k", "new");
 		shmtab_close(&t);
-		t = table_open(MB);
-		assert_string_equal(get(t, "k"), "new");
-		assert_int_equal(stat_of(t).rebuilt, 0);
+		t = tab_open(TAB_MB);
+		assert_string_equal(tab_get(t, "k"), "new");
+		assert_int_equal(tab_stat(t).rebuilt, 0);
 		shmtab_close(&t);
 	}
 }
@@ -270,45 +205,45 @@ file_not_openable(void **state)
 	assert_null(t);
 
 	assert_int_equal(mkdirat(test_dirfd, "tab", 0700), 0);
-	assert_int_equal(shmtab_open(&t, test_dirfd, "tab", MB, &why), -1);
+	assert_int_equal(shmtab_open(&t, test_dirfd, "tab", TAB_MB, &why), -1);
 	assert_int_equal(errno, EISDIR);
 	assert_int_equal(unlinkat(test_dirfd, "tab", AT_REMOVEDIR), 0);
 
 	assert_int_equal(mkfifoat(test_dirfd, "tab", 0600), 0);
-	assert_int_equal(shmtab_open(&t, test_dirfd, "tab", MB, &why), -1);
+	assert_int_equal(shmtab_open(&t, test_dirfd, "tab", TAB_MB, &why), -1);
 	assert_string_equal(why, "not a regular file");
 	assert_int_equal(unlinkat(test_dirfd, "tab", 0), 0);
 
 	assert_int_equal(symlinkat("other", test_dirfd, "tab"), 0);
-	assert_int_equal(shmtab_open(&t, test_dirfd, "tab", MB, &why), -1);
+	assert_int_equal(shmtab_open(&t, test_dirfd, "tab", TAB_MB, &why), -1);
 	assert_int_equal(errno, ELOOP);
 	assert_int_equal(file_size("other"), -1);
 	assert_int_equal(unlinkat(test_dirfd, "tab", 0), 0);
 
-	assert_int_equal(shmtab_open(&t, test_dirfd, "tab", MB / 2, &why), -1);
+	assert_int_equal(shmtab_open(&t, test_dirfd, "tab", TAB_MB / 2, &why), -1);
 	assert_int_equal(errno, EINVAL);
 	assert_int_equal(file_size("tab"), -1);		/* nothing is left behind */
-	assert_int_equal(shmtab_open(&t, test_dirfd, "no/tab", MB, &why), -1);
+	assert_int_equal(shmtab_open(&t, test_dirfd, "no/tab", TAB_MB, &why), -1);
 	assert_int_equal(errno, ENOENT);
-	assert_int_equal(shmtab_open(&t, -1, "tab", MB, &why), -1);
+	assert_int_equal(shmtab_open(&t, -1, "tab", TAB_MB, &why), -1);
 	assert_int_equal(errno, EBADF);
 }
 
 static void
 file_reader_follows_nothing_it_would_have_to_make(void **state)
 {
-	struct shmtab *t = table_open(MB), *r;
+	struct shmtab *t = tab_open(TAB_MB), *r;
 	const char *why;
 
 	(void) state;
 	put(t, "k", "v");
 	assert_int_equal(shmtab_open_read(&r, test_dirfd, "tab", &why), 0);
-	assert_string_equal(get(r, "k"), "v");
+	assert_string_equal(tab_get(r, "k"), "v");
 	unlinkat(test_dirfd, "tab", 0);
 	assert_int_equal(shmtab_check(r, &why), -1);
 	assert_int_equal(errno, ENOENT);
 	assert_int_equal(file_size("tab"), -1);
-	assert_string_equal(get(r, "k"), "v");
+	assert_string_equal(tab_get(r, "k"), "v");
 	shmtab_close(&r);
 	shmtab_close(&t);
 }
@@ -319,7 +254,7 @@ static void
 file_no_room(void **state)
 {
 	struct rlimit old, rl;
-	struct shmtab *t = table_open(MB);
+	struct shmtab *t = tab_open(TAB_MB);
 	const char *why;
 
 	(void) state;
@@ -327,22 +262,22 @@ file_no_room(void **state)
 	shmtab_close(&t);
 	getrlimit(RLIMIT_FSIZE, &old);
 	rl = old;
-	rl.rlim_cur = 3 * MB;
+	rl.rlim_cur = 3 * TAB_MB;
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &rl), 0);
-	assert_int_equal(shmtab_open(&t, test_dirfd, "tab", 4 * MB, &why), 0);	/* the old size goes on */
+	assert_int_equal(shmtab_open(&t, test_dirfd, "tab", 4 * TAB_MB, &why), 0);	/* the old size goes on */
 	assert_non_null(why);
-	assert_int_equal(stat_of(t).bytes, MB);
-	assert_string_equal(get(t, "k"), "v");
+	assert_int_equal(tab_stat(t).bytes, TAB_MB);
+	assert_string_equal(tab_get(t, "k"), "v");
 	put(t, "k", "w");
 	shmtab_close(&t);
 	assert_int_equal(file_size("tab.new"), -1);
 	unlinkat(test_dirfd, "tab", 0);
-	assert_int_equal(shmtab_open(&t, test_dirfd, "tab", 4 * MB, &why), -1);
+	assert_int_equal(shmtab_open(&t, test_dirfd, "tab", 4 * TAB_MB, &why), -1);
 	assert_int_equal(errno, EFBIG);
 	assert_int_equal(file_size("tab"), -1);
 	assert_int_equal(file_size("tab.new"), -1);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
-	t = table_open(4 * MB);
+	t = tab_open(4 * TAB_MB);
 	shmtab_close(&t);
 }
 
@@ -362,19 +297,19 @@ file_full_disk(void **state)
 		skip();			/* needs root */
 	}
 	dirfd = open(mount_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	rc = shmtab_open(&t, dirfd, "tab", 4 * MB, &why);
+	rc = shmtab_open(&t, dirfd, "tab", 4 * TAB_MB, &why);
 	err = errno;
 	assert_int_equal(faccessat(dirfd, "tab", F_OK, 0), -1);
 	assert_int_equal(faccessat(dirfd, "tab.new", F_OK, 0), -1);
 	if (rc < 0)
-		rc = shmtab_open(&t, dirfd, "tab", MB, &why) == 0 ? -2 : -3;
+		rc = shmtab_open(&t, dirfd, "tab", TAB_MB, &why) == 0 ? -2 : -3;
 	if (t != NULL) {
 		put(t, "k", "v");
 		shmtab_close(&t);
 	}
-	assert_int_equal(shmtab_open(&t, dirfd, "tab", MB + MB / 2, &why), 0);	/* no room for both: the old one stays */
+	assert_int_equal(shmtab_open(&t, dirfd, "tab", TAB_MB + TAB_MB / 2, &why), 0);	/* no room for both: the old one stays */
 	assert_non_null(why);
-	assert_string_equal(get(t, "k"), "v");
+	assert_string_equal(tab_get(t, "k"), "v");
 	shmtab_close(&t);
 	close(dirfd);
 	umount2(mount_dir, MNT_DETACH);
@@ -393,7 +328,7 @@ put_many(struct shmtab *t, unsigned from, unsigned to)
 	for (unsigned i = from; i < to; i++) {
 		snprintf(key, sizeof key, "key%u", i);
 		snprintf(val, sizeof val, "value %u", i);
-		if (put_val(t, key, val, i % 2 != 0 ? NOW + i : 0, i, i % 10 == 0) < 0)
+		if (put_val(t, key, val, i % 2 != 0 ? TAB_NOW + i : 0, i, i % 10 == 0) < 0)
 			fail_msg("put %s: %s", key, strerror(errno));
 	}
 }
@@ -411,7 +346,7 @@ have_many(struct shmtab *t, unsigned from, unsigned to)
 		if (shmtab_get(t, key, strlen(key), data, sizeof data, &v) != 1)
 			continue;
 		n++;
-		if (v.len != strlen(val) || memcmp(data, val, v.len) != 0 || v.expire_s != (i % 2 != 0 ? NOW + i : 0) ||
+		if (v.len != strlen(val) || memcmp(data, val, v.len) != 0 || v.expire_s != (i % 2 != 0 ? TAB_NOW + i : 0) ||
 		    v.mark != i || v.pinned != (i % 10 == 0))
 			fail_msg("%s is not what was stored", key);
 	}
@@ -421,20 +356,20 @@ have_many(struct shmtab *t, unsigned from, unsigned to)
 static void
 file_of_another_size_keeps_its_entries(void **state)
 {
-	static const uint64_t sizes[] = { 3 * MB, 8 * MB, MB, 2 * MB + 4096, MB };
-	struct shmtab *t = table_open(MB);
+	static const uint64_t sizes[] = { 3 * TAB_MB, 8 * TAB_MB, TAB_MB, 2 * TAB_MB + 4096, TAB_MB };
+	struct shmtab *t = tab_open(TAB_MB);
 
 	(void) state;
 	put_many(t, 0, 3000);
 	shmtab_words(t)[5] = 55;
 	shmtab_close(&t);
 	for (size_t i = 0; i < NELEM(sizes); i++) {
-		t = table_open(sizes[i]);
-		assert_int_equal(stat_of(t).bytes, sizes[i]);
+		t = tab_open(sizes[i]);
+		assert_int_equal(tab_stat(t).bytes, sizes[i]);
 		assert_int_equal(file_size("tab"), sizes[i]);
-		assert_int_equal(stat_of(t).rebuilt, 0);
-		assert_int_equal(stat_of(t).entries, 3000);
-		assert_int_equal(stat_of(t).pinned, 300);
+		assert_int_equal(tab_stat(t).rebuilt, 0);
+		assert_int_equal(tab_stat(t).entries, 3000);
+		assert_int_equal(tab_stat(t).pinned, 300);
 		assert_int_equal(have_many(t, 0, 3000), 3000);
 		assert_int_equal(shmtab_words(t)[5], 55);
 		assert_int_equal(file_size("tab.new"), -1);
@@ -445,14 +380,14 @@ file_of_another_size_keeps_its_entries(void **state)
 static void
 file_made_smaller_keeps_what_fits(void **state)
 {
-	struct shmtab *t = table_open(8 * MB);
+	struct shmtab *t = tab_open(8 * TAB_MB);
 	unsigned n;
 
 	(void) state;
 	put_many(t, 0, 30000);
 	assert_int_equal(have_many(t, 0, 30000), 30000);
 	shmtab_close(&t);
-	t = table_open(MB);
+	t = tab_open(TAB_MB);
 	n = have_many(t, 0, 30000);
 	assert_true(n > 5000);
 	for (unsigned i = 0; i < 30000; i += 10)
@@ -464,21 +399,21 @@ file_made_smaller_keeps_what_fits(void **state)
 static void
 file_users_move_to_the_new_size(void **state)
 {
-	struct shmtab *a = table_open(MB), *b = table_open(MB), *c;
+	struct shmtab *a = tab_open(TAB_MB), *b = tab_open(TAB_MB), *c;
 	uint32_t a_id = shmtab_self(a), b_id = shmtab_self(b);
 	uint64_t before;
 
 	(void) state;
 	put_many(a, 0, 2000);
 	before = shmtab_changes(b, "key1", 4);
-	c = table_open(3 * MB);
+	c = tab_open(3 * TAB_MB);
 	assert_true(shmtab_changes(b, "key1", 4) != before);	/* notices by itself */
-	assert_int_equal(stat_of(b).bytes, 3 * MB);
+	assert_int_equal(tab_stat(b).bytes, 3 * TAB_MB);
 	put(a, "from a", "1");				/* and so does a, which asks nothing before */
-	assert_int_equal(stat_of(a).bytes, 3 * MB);
+	assert_int_equal(tab_stat(a).bytes, 3 * TAB_MB);
 	put(b, "from b", "2");
-	assert_string_equal(get(c, "from a"), "1");
-	assert_string_equal(get(c, "from b"), "2");
+	assert_string_equal(tab_get(c, "from a"), "1");
+	assert_string_equal(tab_get(c, "from b"), "2");
 	assert_int_equal(have_many(c, 0, 2000), 2000);
 	assert_int_equal(shmtab_self(a), a_id);		/* claims stay whose they were */
 	assert_int_equal(shmtab_self(b), b_id);
@@ -487,13 +422,13 @@ file_users_move_to_the_new_size(void **state)
 		check(a);
 		check(b);
 		check(c);
-		assert_int_equal(stat_of(a).bytes, 3 * MB);
+		assert_int_equal(tab_stat(a).bytes, 3 * TAB_MB);
 	}
 	shmtab_close(&b);
-	b = table_open(MB);
+	b = tab_open(TAB_MB);
 	shmtab_close(&b);
 	check(a);
-	assert_int_equal(stat_of(a).bytes, MB);
+	assert_int_equal(tab_stat(a).bytes, TAB_MB);
 	assert_int_equal(have_many(a, 0, 2000), 2000);
 	assert_int_equal(shmtab_self(a), a_id);
 	shmtab_close(&a);
@@ -504,7 +439,7 @@ file_users_move_to_the_new_size(void **state)
 static void
 file_death_while_changing_the_size(void **state)
 {
-	struct shmtab *t = table_open(4 * MB);
+	struct shmtab *t = tab_open(4 * TAB_MB);
 	unsigned killed = 0;
 
 	(void) state;
@@ -518,10 +453,10 @@ file_death_while_changing_the_size(void **state)
 			const char *why;
 
 			for (;;) {
-				if (shmtab_open(&mine, test_dirfd, "tab", 2 * MB, &why) < 0)
+				if (shmtab_open(&mine, test_dirfd, "tab", 2 * TAB_MB, &why) < 0)
 					_exit(1);
 				shmtab_close(&mine);
-				if (shmtab_open(&mine, test_dirfd, "tab", 4 * MB, &why) < 0)
+				if (shmtab_open(&mine, test_dirfd, "tab", 4 * TAB_MB, &why) < 0)
 					_exit(1);
 				shmtab_close(&mine);
 			}
@@ -539,7 +474,7 @@ file_death_while_changing_the_size(void **state)
 	}
 	assert_int_equal(killed, 40);
 	shmtab_close(&t);
-	t = table_open(3 * MB);				/* the half-made file of a dead process is not in the way */
+	t = tab_open(3 * TAB_MB);				/* the half-made file of a dead process is not in the way */
 	assert_int_equal(have_many(t, 0, 10000), 10000);
 	assert_int_equal(file_size("tab.new"), -1);
 	shmtab_close(&t);
@@ -549,7 +484,7 @@ file_death_while_changing_the_size(void **state)
 static void
 file_stop_while_changing_the_size(void **state)
 {
-	struct shmtab *t = table_open(MB), *next;
+	struct shmtab *t = tab_open(TAB_MB), *next;
 	int	fd = openat(test_dirfd, "tab", O_RDWR | O_CLOEXEC);
 	struct siphash_key none = { 0, 0 };
 	struct shmtab_geo g;
@@ -560,7 +495,7 @@ file_stop_while_changing_the_size(void **state)
 	(void) state;
 	put(t, "k", "v");
 	assert_int_equal(shmtab_file_lock(fd, 0), 0);
-	shmtab_geo_init(&g, MB, SHMTAB_FILE_HEAD, &none);
+	shmtab_geo_init(&g, TAB_MB, SHMTAB_FILE_HEAD, &none);
 	for (uint32_t i = 0; i < g.parts; i++)		/* every part is retired, but there is no new file */
 		file_write("tab", "\1", 1, (off_t) (SHMTAB_FILE_HEAD + i * g.part_bytes + 4));
 	assert_int_equal(shmtab_get(t, "k", 1, data, sizeof data, &v), -1);
@@ -569,11 +504,11 @@ file_stop_while_changing_the_size(void **state)
 		assert_int_equal(put_val(t, "k", "w", 0, 0, false), -1);
 	assert_true(time(NULL) - start <= 3);
 	close(fd);					/* he dies */
-	next = table_open(MB);
-	assert_string_equal(get(t, "k"), "v");
-	assert_string_equal(get(next, "k"), "v");
+	next = tab_open(TAB_MB);
+	assert_string_equal(tab_get(t, "k"), "v");
+	assert_string_equal(tab_get(next, "k"), "v");
 	put(t, "k", "w");
-	assert_string_equal(get(next, "k"), "w");
+	assert_string_equal(tab_get(next, "k"), "w");
 	shmtab_close(&next);
 	shmtab_close(&t);
 }
@@ -583,31 +518,31 @@ file_stop_while_changing_the_size(void **state)
 static void
 file_replaced_or_removed(void **state)
 {
-	struct shmtab *a = table_open(MB), *b = table_open(MB), *c;
+	struct shmtab *a = tab_open(TAB_MB), *b = tab_open(TAB_MB), *c;
 
 	(void) state;
 	put(a, "k", "old");
 	assert_int_equal(unlinkat(test_dirfd, "tab", 0), 0);
-	assert_string_equal(get(a, "k"), "old");		/* until somebody looks */
+	assert_string_equal(tab_get(a, "k"), "old");		/* until somebody looks */
 	check(a);
-	assert_null(get(a, "k"));
-	assert_int_equal(stat_of(a).rebuilt, 0);
+	assert_null(tab_get(a, "k"));
+	assert_int_equal(tab_stat(a).rebuilt, 0);
 	put(a, "k", "new");
-	assert_string_equal(get(b, "k"), "old");
+	assert_string_equal(tab_get(b, "k"), "old");
 	check(b);
-	assert_string_equal(get(b, "k"), "new");
+	assert_string_equal(tab_get(b, "k"), "new");
 	check(b);
 
 	assert_int_equal(renameat(test_dirfd, "tab", test_dirfd, "other"), 0);
-	c = table_open(MB);
+	c = tab_open(TAB_MB);
 	put(c, "k", "newest");
 	check(a);
 	check(b);
-	assert_string_equal(get(a, "k"), "newest");
-	assert_string_equal(get(b, "k"), "newest");
+	assert_string_equal(tab_get(a, "k"), "newest");
+	assert_string_equal(tab_get(b, "k"), "newest");
 	assert_int_equal(renameat(test_dirfd, "other", test_dirfd, "tab"), 0);	/* and back again */
 	check(a);
-	assert_string_equal(get(a, "k"), "new");
+	assert_string_equal(tab_get(a, "k"), "new");
 	shmtab_close(&a);
 	shmtab_close(&b);
 	shmtab_close(&c);
@@ -616,7 +551,7 @@ file_replaced_or_removed(void **state)
 static void
 file_head_is_mended(void **state)
 {
-	struct shmtab *t = table_open(MB);
+	struct shmtab *t = tab_open(TAB_MB);
 	uint32_t id = shmtab_self(t);
 	char	noise[1024];
 
@@ -624,12 +559,12 @@ file_head_is_mended(void **state)
 	put(t, "k", "v");
 	memset(noise, 0xa5, sizeof noise);
 	file_write("tab", noise, sizeof noise, 0);
-	assert_string_equal(get(t, "k"), "v");
+	assert_string_equal(tab_get(t, "k"), "v");
 	check(t);
 	shmtab_close(&t);
-	t = table_open(MB);
-	assert_int_equal(stat_of(t).rebuilt, 0);
-	assert_string_equal(get(t, "k"), "v");
+	t = tab_open(TAB_MB);
+	assert_int_equal(tab_stat(t).rebuilt, 0);
+	assert_string_equal(tab_get(t, "k"), "v");
 	assert_true(shmtab_self(t) != id);
 	shmtab_close(&t);
 }
@@ -637,22 +572,22 @@ file_head_is_mended(void **state)
 static void
 file_overwritten_with_another_table(void **state)
 {
-	struct shmtab *t = table_open(MB);
-	char   *image = mem_alloc(MB);
+	struct shmtab *t = tab_open(TAB_MB);
+	char   *image = mem_alloc(TAB_MB);
 	int	fd;
 
 	(void) state;
 	put(t, "k", "one");
 	fd = openat(test_dirfd, "tab", O_RDONLY | O_CLOEXEC);
-	assert_int_equal(pread(fd, image, MB, 0), MB);
+	assert_int_equal(pread(fd, image, TAB_MB, 0), TAB_MB);
 	close(fd);
 	shmtab_close(&t);
 	unlinkat(test_dirfd, "tab", 0);
-	t = table_open(MB);
+	t = tab_open(TAB_MB);
 	put(t, "k", "two");
-	file_write("tab", image, MB, 0);		/* a copy is put back while it is in use */
+	file_write("tab", image, TAB_MB, 0);		/* a copy is put back while it is in use */
 	check(t);
-	assert_string_equal(get(t, "k"), "one");
+	assert_string_equal(tab_get(t, "k"), "one");
 	mem_free(&image);
 	shmtab_close(&t);
 }
@@ -661,14 +596,14 @@ file_overwritten_with_another_table(void **state)
 static void
 file_replaced_by_another_version(void **state)
 {
-	struct shmtab *t = table_open(MB), *next;
+	struct shmtab *t = tab_open(TAB_MB), *next;
 	const char *why;
 	struct stat before, after;
 
 	(void) state;
 	put(t, "k", "v");
 	renameat(test_dirfd, "tab", test_dirfd, "other");
-	next = table_open(MB);
+	next = tab_open(TAB_MB);
 	shmtab_close(&next);
 	file_write("tab", "\x63", 1, 8);		/* the version */
 	fstatat(test_dirfd, "tab", &before, 0);
@@ -676,26 +611,26 @@ file_replaced_by_another_version(void **state)
 		assert_int_equal(shmtab_check(t, &why), -1);
 		assert_int_equal(errno, EINVAL);
 		put(t, "k", i % 2 == 0 ? "w" : "v");
-		assert_string_equal(get(t, "k"), i % 2 == 0 ? "w" : "v");
+		assert_string_equal(tab_get(t, "k"), i % 2 == 0 ? "w" : "v");
 	}
 	fstatat(test_dirfd, "tab", &after, 0);
 	assert_int_equal(before.st_ino, after.st_ino);
 	shmtab_close(&t);
-	t = table_open(MB);				/* a process that starts takes what it needs */
-	assert_int_equal(stat_of(t).rebuilt, 1);
+	t = tab_open(TAB_MB);				/* a process that starts takes what it needs */
+	assert_int_equal(tab_stat(t).rebuilt, 1);
 	shmtab_close(&t);
 }
 
 static void
 file_cut_short(void **state)
 {
-	static const off_t sizes[] = { 0, 1, 4096, 8192, 9000, 300000, MB - 4096 };
+	static const off_t sizes[] = { 0, 1, 4096, 8192, 9000, 300000, TAB_MB - 4096 };
 	char	path[PATH_MAX + 8];
 
 	(void) state;
 	snprintf(path, sizeof path, "%s/tab", test_dir);
 	for (size_t i = 0; i < NELEM(sizes); i++) {
-		struct shmtab *a = table_open(MB), *b = table_open(MB);
+		struct shmtab *a = tab_open(TAB_MB), *b = tab_open(TAB_MB);
 
 		put_many(a, 0, 2000);
 		assert_int_equal(have_many(b, 0, 2000), 2000);
@@ -704,13 +639,13 @@ file_cut_short(void **state)
 		have_many(b, 0, 1);
 		shmtab_words(b)[1]++;
 		shmtab_alive(b, shmtab_self(a));
-		stat_of(b);
+		tab_stat(b);
 		check(a);
 		put_many(a, 0, 100);
 		check(b);
 		if (have_many(b, 0, 100) != 100)
 			fail_msg("cut to %lld: b does not see what a stored", (long long) sizes[i]);
-		assert_int_equal(file_size("tab"), MB);
+		assert_int_equal(file_size("tab"), TAB_MB);
 		check(a);
 		assert_int_equal(have_many(a, 0, 100), 100);
 		shmtab_close(&a);
@@ -727,7 +662,7 @@ file_works_after_the_directory_is_out_of_reach(void **state)
 	pid_t	pid;
 
 	(void) state;
-	assert_int_equal(shmtab_open(&t, fd, "tab", MB, &why), 0);
+	assert_int_equal(shmtab_open(&t, fd, "tab", TAB_MB, &why), 0);
 	close(fd);
 	pid = fork();
 	if (pid == 0) {
@@ -741,7 +676,7 @@ file_works_after_the_directory_is_out_of_reach(void **state)
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	check(t);
-	assert_string_equal(get(t, "k"), "v");
+	assert_string_equal(tab_get(t, "k"), "v");
 	shmtab_close(&t);
 }
 
@@ -749,7 +684,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(name) cmocka_unit_test_setup_teardown(name, dir_setup, dir_teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, tab_setup, tab_teardown)
 		T(file_survives_all_its_users),
 		T(file_is_shared_by_handles),
 		T(file_unusable),

@@ -1,4 +1,6 @@
-/* tests/util/shmtab_test.c - what the calls of a table promise; dying processes and damage: shmtab_crash_test.c */
+/* tests/util/shmtab_test.c - what the calls of a table promise; dying processes: shmtab_crash_test.c, shmtab_kill_test.c;
+ * damage: shmtab_damage_test.c
+ */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,24 +9,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 #include <cmocka.h>
 
+#include <tests/lib/tab_rig.h>
 #include <util/mem.h>
 #include <util/shmtab.h>
-
-#define NOW	1000000
-
-static uint64_t test_random;
-
-static uint32_t
-rnd(uint32_t below)
-{
-	test_random ^= test_random << 13;
-	test_random ^= test_random >> 7;
-	test_random ^= test_random << 17;
-	return (uint32_t) (test_random >> 32) % below;
-}
 
 static struct shmtab *
 table_new(uint64_t bytes)
@@ -34,7 +23,7 @@ table_new(uint64_t bytes)
 
 	if (shmtab_open(&t, -1, NULL, bytes, &why) < 0)
 		fail_msg("shmtab_open: %s: %s", why, strerror(errno));
-	test_random = 88172645463325252;
+	tab_seed();
 	return t;
 }
 
@@ -68,7 +57,7 @@ put_val(struct shmtab *t, const char *key, const char *val, int64_t expire_s, ui
 
 	p.act = SHMTAB_PUT;
 	p.val = (struct shmtab_val) { val, strlen(val), expire_s, mark, pinned };
-	return shmtab_modify(t, key, strlen(key), NOW, put_fn, &p);
+	return shmtab_modify(t, key, strlen(key), TAB_NOW, put_fn, &p);
 }
 
 static void
@@ -84,32 +73,7 @@ drop(struct shmtab *t, const char *key)
 	static struct put p;
 
 	p.act = SHMTAB_DELETE;
-	return shmtab_modify(t, key, strlen(key), NOW, put_fn, &p) < 0 ? -1 : p.found;
-}
-
-/* get - the value as a string, or NULL */
-static const char *
-get(struct shmtab *t, const char *key)
-{
-	static char data[SHMTAB_VAL_MAX + 1];
-	struct shmtab_val v;
-	int	rc = shmtab_get(t, key, strlen(key), data, sizeof data - 1, &v);
-
-	if (rc < 0)
-		fail_msg("get %s: %s", key, strerror(errno));
-	if (rc == 0)
-		return NULL;
-	data[v.len] = 0;
-	return data;
-}
-
-static struct shmtab_stat
-stat_of(struct shmtab *t)
-{
-	struct shmtab_stat st;
-
-	shmtab_stat(t, &st);
-	return st;
+	return shmtab_modify(t, key, strlen(key), TAB_NOW, put_fn, &p) < 0 ? -1 : p.found;
 }
 
 /* one entry */
@@ -123,9 +87,9 @@ shmtab_one_entry(void **state)
 	char	small[4] = "....";
 
 	(void) state;
-	assert_null(get(t, "a"));
+	assert_null(tab_get(t, "a"));
 	assert_int_equal(put_val(t, "a", "value", 77, 5, false), 0);
-	assert_string_equal(get(t, "a"), "value");
+	assert_string_equal(tab_get(t, "a"), "value");
 	assert_int_equal(shmtab_get(t, "a", 1, small, 3, &v), 1);	/* cut, with the whole length */
 	assert_int_equal(v.len, 5);
 	assert_memory_equal(small, "val.", 4);
@@ -133,33 +97,33 @@ shmtab_one_entry(void **state)
 	assert_int_equal(v.expire_s, 77);
 	assert_int_equal(v.mark, 5);
 	assert_false(v.pinned);
-	assert_null(get(t, "b"));
-	assert_null(get(t, ""));
+	assert_null(tab_get(t, "b"));
+	assert_null(tab_get(t, ""));
 
 	p.act = SHMTAB_KEEP;
-	assert_int_equal(shmtab_modify(t, "a", 1, NOW, put_fn, &p), 0);
+	assert_int_equal(shmtab_modify(t, "a", 1, TAB_NOW, put_fn, &p), 0);
 	assert_true(p.found);
 	assert_int_equal(p.old.len, 5);
 	assert_int_equal(p.old.expire_s, 77);
 	assert_memory_equal(p.old_data, "value", 5);
-	assert_int_equal(shmtab_modify(t, "b", 1, NOW, put_fn, &p), 0);
+	assert_int_equal(shmtab_modify(t, "b", 1, TAB_NOW, put_fn, &p), 0);
 	assert_false(p.found);
-	assert_null(get(t, "b"));
+	assert_null(tab_get(t, "b"));
 
 	put(t, "a", "a longer value than before");
-	assert_string_equal(get(t, "a"), "a longer value than before");
+	assert_string_equal(tab_get(t, "a"), "a longer value than before");
 	put(t, "a", "");
-	assert_string_equal(get(t, "a"), "");
+	assert_string_equal(tab_get(t, "a"), "");
 	put(t, "", "the empty key");
-	assert_string_equal(get(t, ""), "the empty key");
-	assert_int_equal(stat_of(t).entries, 2);
-	assert_int_equal(stat_of(t).key_val_bytes, 1 + 13);
+	assert_string_equal(tab_get(t, ""), "the empty key");
+	assert_int_equal(tab_stat(t).entries, 2);
+	assert_int_equal(tab_stat(t).key_val_bytes, 1 + 13);
 	assert_int_equal(drop(t, "a"), 1);
 	assert_int_equal(drop(t, "a"), 0);
-	assert_null(get(t, "a"));
+	assert_null(tab_get(t, "a"));
 	assert_int_equal(drop(t, ""), 1);
-	assert_int_equal(stat_of(t).entries, 0);
-	assert_int_equal(stat_of(t).key_val_bytes, 0);
+	assert_int_equal(tab_stat(t).entries, 0);
+	assert_int_equal(tab_stat(t).key_val_bytes, 0);
 	shmtab_close(&t);
 	assert_null(t);
 	shmtab_close(&t);
@@ -184,8 +148,8 @@ shmtab_new_value_may_lie_in_the_old_one(void **state)
 	(void) state;
 	put(t, "k", "abcdef");
 	for (int i = 0; i < 3; i++)
-		assert_int_equal(shmtab_modify(t, "k", 1, NOW, append_fn, NULL), 0);
-	assert_string_equal(get(t, "k"), "def");
+		assert_int_equal(shmtab_modify(t, "k", 1, TAB_NOW, append_fn, NULL), 0);
+	assert_string_equal(tab_get(t, "k"), "def");
 	shmtab_close(&t);
 }
 
@@ -210,7 +174,7 @@ shmtab_sizes(void **state)
 
 	(void) state;
 	for (size_t i = 0; i < 200000; i++)
-		bytes[i] = (char) rnd(256);
+		bytes[i] = (char) tab_rnd(256);
 	for (int round = 0; round < 50; round++)		/* many times: also across the end of a ring */
 		for (size_t i = 0; i < NELEM(cases); i++) {
 			const char *key = bytes + i, *val = bytes + 1000 * round + i;
@@ -219,7 +183,7 @@ shmtab_sizes(void **state)
 			p.act = SHMTAB_PUT;
 			p.val = (struct shmtab_val) { .data = val, .len = cases[i].val };
 			errno = 0;
-			rc = shmtab_modify(t, key, cases[i].key, NOW, put_fn, &p);
+			rc = shmtab_modify(t, key, cases[i].key, TAB_NOW, put_fn, &p);
 			err = rc < 0 ? errno : 0;
 			if (err != cases[i].err)
 				fail_msg("%s: got %s, want %s", cases[i].name, strerror(err), strerror(cases[i].err));
@@ -229,7 +193,7 @@ shmtab_sizes(void **state)
 			if (rc == 1 && (v.len != cases[i].val || memcmp(out, val, v.len) != 0))
 				fail_msg("%s: got another value (%zu bytes)", cases[i].name, v.len);
 		}
-	assert_int_equal(stat_of(t).damaged, 0);
+	assert_int_equal(tab_stat(t).damaged, 0);
 	mem_free(&bytes);
 	mem_free(&out);
 	shmtab_close(&t);
@@ -259,7 +223,7 @@ shmtab_marks(void **state)
 		if (v.mark != cases[i].mark)
 			fail_msg("%s: mark: got %u, want %u", cases[i].name, v.mark, cases[i].mark);
 	}
-	assert_string_equal(get(t, "a"), "x");
+	assert_string_equal(tab_get(t, "a"), "x");
 	shmtab_close(&t);
 }
 
@@ -349,19 +313,19 @@ shmtab_model(void **state)
 
 	(void) state;
 	for (unsigned round = 0; round < 60000; round++) {
-		unsigned n = rnd(MODEL_KEYS), len = model_key(key, n);
-		uint32_t what = rnd(100);
+		unsigned n = tab_rnd(MODEL_KEYS), len = model_key(key, n);
+		uint32_t what = tab_rnd(100);
 
 		if (what < 50) {
 			m->e[n].is = true;
-			m->e[n].len = rnd(50) == 0 ? rnd(2000) : rnd(200);
-			m->e[n].seed = rnd(1000000);
-			m->e[n].mark = rnd(10);
-			m->e[n].expire_s = rnd(2) * (NOW + rnd(100));
+			m->e[n].len = tab_rnd(50) == 0 ? tab_rnd(2000) : tab_rnd(200);
+			m->e[n].seed = tab_rnd(1000000);
+			m->e[n].mark = tab_rnd(10);
+			m->e[n].expire_s = tab_rnd(2) * (TAB_NOW + tab_rnd(100));
 			model_fill(data, m->e[n].len, m->e[n].seed);
 			p.act = SHMTAB_PUT;
 			p.val = (struct shmtab_val) { data, m->e[n].len, m->e[n].expire_s, m->e[n].mark, false };
-			assert_int_equal(shmtab_modify(t, key, len, NOW, put_fn, &p), 0);
+			assert_int_equal(shmtab_modify(t, key, len, TAB_NOW, put_fn, &p), 0);
 		} else if (what < 80) {
 			int	got = shmtab_get(t, key, len, data, SHMTAB_VAL_MAX, &v);
 
@@ -373,7 +337,7 @@ shmtab_model(void **state)
 			assert_int_equal(drop(t, key), m->e[n].is);
 			m->e[n].is = false;
 		} else if (what < 99) {
-			uint32_t to = rnd(10);
+			uint32_t to = tab_rnd(10);
 
 			assert_int_equal(shmtab_mark(t, key, len, 3, to), m->e[n].is && m->e[n].mark == 3);
 			if (m->e[n].mark == 3)
@@ -393,12 +357,12 @@ shmtab_model(void **state)
 			for (unsigned i = 0; i < shmtab_parts(t); i++)
 				assert_int_equal(shmtab_walk(t, i, model_walk_fn, m), 0);
 			assert_int_equal(m->seen, model_count(m));
-			assert_int_equal(m->seen, stat_of(t).entries);
+			assert_int_equal(m->seen, tab_stat(t).entries);
 		}
 	}
-	assert_int_equal(stat_of(t).damaged, 0);
-	assert_int_equal(stat_of(t).evicted, 0);
-	assert_int_equal(stat_of(t).expired, 0);
+	assert_int_equal(tab_stat(t).damaged, 0);
+	assert_int_equal(tab_stat(t).evicted, 0);
+	assert_int_equal(tab_stat(t).expired, 0);
 	mem_free(&m);
 	mem_free(&data);
 	shmtab_close(&t);
@@ -434,7 +398,7 @@ has_number(struct shmtab *t, unsigned n)
 	char	key[32];
 
 	snprintf(key, sizeof key, "k%u", n);
-	return get(t, key) != NULL;
+	return tab_get(t, key) != NULL;
 }
 
 /* fill - put numbers from 0 until something had to go; how many fitted */
@@ -443,7 +407,7 @@ fill(struct shmtab *t)
 {
 	unsigned n = 0;
 
-	while (stat_of(t).evicted + stat_of(t).expired == 0)
+	while (tab_stat(t).evicted + tab_stat(t).expired == 0)
 		put_number(t, n++, 0, false);
 	return n - 1;
 }
@@ -485,7 +449,7 @@ shmtab_oldest_goes_first(void **state)
 		if (o.least > least)
 			least = o.least;
 	}
-	assert_int_equal(entries, stat_of(t).entries);
+	assert_int_equal(entries, tab_stat(t).entries);
 	assert_true(least < n && n - least < entries);
 	for (unsigned i = least; i < n; i++)
 		if (!has_number(t, i))
@@ -532,10 +496,10 @@ shmtab_expired_ones_go_first(void **state)
 	shmtab_close(&t);
 	t = table_new(SHMTAB_BYTES_MIN);
 	for (i = 0; i < n * 9 / 10; i++)		/* every third has expired; they are not the oldest ones */
-		put_number(t, i, i % 3 == 2 ? NOW - 1 : i % 3 == 1 ? NOW + 1000 : 0, false);
+		put_number(t, i, i % 3 == 2 ? TAB_NOW - 1 : i % 3 == 1 ? TAB_NOW + 1000 : 0, false);
 	for (; i < n * 9 / 10 + n / 4; i++)
 		put_number(t, i, 0, false);
-	st = stat_of(t);
+	st = tab_stat(t);
 	assert_int_equal(st.evicted, 0);
 	assert_true(st.expired > n / 50);
 	for (i = 0; i < n * 9 / 10; i++)
@@ -563,7 +527,7 @@ shmtab_pinned_ones_stay(void **state)
 	for (unsigned i = 0; i < n / 3; i++)
 		if (!has_number(t, i))
 			fail_msg("%u was pinned and is gone", i);
-	assert_int_equal(stat_of(t).pinned, n / 3);
+	assert_int_equal(tab_stat(t).pinned, n / 3);
 
 	for (unsigned i = 0; i < n; i++) {		/* too many */
 		char	key[32];
@@ -573,22 +537,22 @@ shmtab_pinned_ones_stay(void **state)
 			pinned++;
 		else {
 			assert_int_equal(errno, ENOSPC);
-			assert_null(get(t, key));
+			assert_null(tab_get(t, key));
 			refused++;
 		}
 	}
-	st = stat_of(t);
+	st = tab_stat(t);
 	assert_true(pinned > 0 && refused > 0);
 	assert_int_equal(st.pinned, n / 3 + pinned);
 	for (unsigned i = 0; i < 3 * n; i++)		/* there is still room for others */
 		put_number(t, 3000000 + i, 0, false);
 	for (unsigned i = 0; i < n / 3; i++)		/* an update may free it */
 		put_number(t, i, 0, false);
-	assert_int_equal(stat_of(t).pinned, pinned);
+	assert_int_equal(tab_stat(t).pinned, pinned);
 	for (unsigned i = 0; i < 4 * n; i++)
 		put_number(t, 4000000 + i, 0, false);
 	assert_false(has_number(t, 0));
-	assert_int_equal(stat_of(t).damaged, 0);
+	assert_int_equal(tab_stat(t).damaged, 0);
 	shmtab_close(&t);
 }
 
@@ -609,25 +573,25 @@ shmtab_flood(void **state)
 		unsigned n = fill(t), hot = n / 10, asked = 0, hits = 0;
 
 		for (unsigned i = 0; i < hot; i++)
-			put_number(t, 1000000 + i, NOW + 1000000, false);
+			put_number(t, 1000000 + i, TAB_NOW + 1000000, false);
 		for (unsigned i = 0; i < n / 5; i++)
-			put_number(t, n + i, NOW + 1000000, false);
+			put_number(t, n + i, TAB_NOW + 1000000, false);
 		for (unsigned i = 0; i < hot; i++)
 			assert_true(has_number(t, 1000000 + i));
 		for (unsigned i = 0; i < 10 * n; i++) {
 			has_number(t, 2000000 + i);
-			put_number(t, 2000000 + i, NOW + 1000, false);
-			put_number(t, 2000000 + i, NOW + 1000000, false);
+			put_number(t, 2000000 + i, TAB_NOW + 1000, false);
+			put_number(t, 2000000 + i, TAB_NOW + 1000000, false);
 			has_number(t, 2000000 + i);
 			has_number(t, 2000000 + i);
 			if (i % cases[c].per_hot == 0) {
-				unsigned h = 1000000 + rnd(hot);
+				unsigned h = 1000000 + tab_rnd(hot);
 				bool	 hit = has_number(t, h);
 
 				asked++;
 				hits += hit;
 				if (!hit)
-					put_number(t, h, NOW + 1000000, false);
+					put_number(t, h, TAB_NOW + 1000000, false);
 			}
 		}
 		if ((uint64_t) hits * 100 < (uint64_t) asked * 99)
@@ -649,9 +613,9 @@ shmtab_updates_evict_nothing(void **state)
 	for (unsigned i = 0; i < n; i++)
 		put_number(t, i, 0, false);
 	for (unsigned i = 0; i < 20 * n; i++)
-		put_number(t, rnd(n), 0, false);
-	assert_int_equal(stat_of(t).evicted, 0);
-	assert_int_equal(stat_of(t).entries, n);
+		put_number(t, tab_rnd(n), 0, false);
+	assert_int_equal(tab_stat(t).evicted, 0);
+	assert_int_equal(tab_stat(t).entries, n);
 	for (unsigned i = 0; i < n; i++)
 		assert_true(has_number(t, i));
 	shmtab_close(&t);
@@ -669,9 +633,9 @@ shmtab_small_entries_fill_the_index_first(void **state)
 	for (unsigned i = 0; i < n; i++) {
 		snprintf(key, sizeof key, "%x", i);
 		put(t, key, "");
-		assert_non_null(get(t, key));
+		assert_non_null(tab_get(t, key));
 	}
-	st = stat_of(t);
+	st = tab_stat(t);
 	assert_true(st.entries > 6000 && st.evicted == n - st.entries);
 	assert_int_equal(st.damaged, 0);
 	shmtab_close(&t);
@@ -689,7 +653,7 @@ shmtab_mixed_sizes_in_a_full_table(void **state)
 
 	(void) state;
 	for (unsigned round = 0; round < 30000; round++) {
-		uint32_t n = rnd(800), key_len = n % 50 == 0 ? 8000 : 10 + n;
+		uint32_t n = tab_rnd(800), key_len = n % 50 == 0 ? 8000 : 10 + n;
 		int	rc;
 
 		memset(key, 'k', key_len);
@@ -701,17 +665,17 @@ shmtab_mixed_sizes_in_a_full_table(void **state)
 			for (size_t i = 0; i < v.len; i++)
 				assert_int_equal((unsigned char) data[i], (n + v.len) & 0xff);
 		}
-		if (rnd(4) == 0) {
+		if (tab_rnd(4) == 0) {
 			p.act = SHMTAB_DELETE;
-			assert_int_equal(shmtab_modify(t, key, key_len, NOW, put_fn, &p), 0);
+			assert_int_equal(shmtab_modify(t, key, key_len, TAB_NOW, put_fn, &p), 0);
 			assert_int_equal(p.found, rc);
 			continue;
 		}
-		len[n] = rnd(rnd(20) == 0 ? SHMTAB_VAL_MAX : 3000);
+		len[n] = tab_rnd(tab_rnd(20) == 0 ? SHMTAB_VAL_MAX : 3000);
 		memset(data, (int) (n + len[n]), len[n]);
 		p.act = SHMTAB_PUT;
-		p.val = (struct shmtab_val) { data, len[n], rnd(3) * (NOW - 1), 0, n % 40 == 1 };
-		if (shmtab_modify(t, key, key_len, NOW + round / 1000, put_fn, &p) == 0) {
+		p.val = (struct shmtab_val) { data, len[n], tab_rnd(3) * (TAB_NOW - 1), 0, n % 40 == 1 };
+		if (shmtab_modify(t, key, key_len, TAB_NOW + round / 1000, put_fn, &p) == 0) {
 			assert_int_equal(shmtab_get(t, key, key_len, data, SHMTAB_VAL_MAX, &v), 1);
 			assert_int_equal(v.len, len[n]);
 		} else {
@@ -720,8 +684,8 @@ shmtab_mixed_sizes_in_a_full_table(void **state)
 			len[n] = rc == 1 ? (uint32_t) p.old.len : 0;
 		}
 	}
-	assert_int_equal(stat_of(t).damaged, 0);
-	assert_true(stat_of(t).evicted > 1000);
+	assert_int_equal(tab_stat(t).damaged, 0);
+	assert_true(tab_stat(t).evicted > 1000);
 	mem_free(&data);
 	shmtab_close(&t);
 }
@@ -737,13 +701,13 @@ shmtab_cost_of_an_entry(void **state)
 	(void) state;
 	memset(val, 'v', 60);
 	val[60] = 0;
-	while (stat_of(t).evicted == 0) {
+	while (tab_stat(t).evicted == 0) {
 		snprintf(key, sizeof key, "user%06u@host%03u.example.org", n, n % 1000);
 		assert_int_equal(strlen(key), 30);
 		put(t, key, val);
 		n++;
 	}
-	cost = (unsigned) (stat_of(t).bytes / n) - 90;
+	cost = (unsigned) (tab_stat(t).bytes / n) - 90;
 	if (cost > 80)
 		fail_msg("%u bytes over key and value", cost);
 	shmtab_close(&t);
@@ -759,8 +723,8 @@ shmtab_changes_tell(void **state)
 	put(t, "a", "1");
 	after = shmtab_changes(t, "a", 1);
 	assert_true(after != before);
-	get(t, "a");
-	get(t, "b");
+	tab_get(t, "a");
+	tab_get(t, "b");
 	assert_true(shmtab_changes(t, "a", 1) == after);
 	drop(t, "a");
 	assert_true(shmtab_changes(t, "a", 1) != after);
