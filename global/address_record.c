@@ -25,40 +25,25 @@ address_rules_init(struct address_rules *r, const struct params *p)
 	r->negative_cache = p->address_verify_negative_cache;
 }
 
-static int64_t
-address_expire_after(const struct address_record *a, const struct address_rules *r)
+struct address_after
+address_after(enum verify_status status, const struct address_rules *r)
 {
-	switch (a->status) {
+	switch (status) {
 	case VERIFY_OK:
-		return r->positive_expire_s;
+		return (struct address_after) { r->positive_refresh_s, r->positive_expire_s };
 	case VERIFY_DEFER:
-		return r->defer_expire_s;
+		return (struct address_after) { r->defer_refresh_s, r->defer_expire_s };
 	case VERIFY_BOUNCE:
 	case VERIFY_TODO:
 		break;
 	}
-	return r->negative_expire_s;
-}
-
-static int64_t
-address_refresh_after(const struct address_record *a, const struct address_rules *r)
-{
-	switch (a->status) {
-	case VERIFY_OK:
-		return r->positive_refresh_s;
-	case VERIFY_DEFER:
-		return r->defer_refresh_s;
-	case VERIFY_BOUNCE:
-	case VERIFY_TODO:
-		break;
-	}
-	return r->negative_refresh_s;
+	return (struct address_after) { r->negative_refresh_s, r->negative_expire_s };
 }
 
 static bool
 address_expired(const struct address_record *a, int64_t now_s, const struct address_rules *r)
 {
-	return a->updated_s + address_expire_after(a, r) < now_s;
+	return a->updated_s + address_after(a->status, r).expire_s < now_s;
 }
 
 void
@@ -77,7 +62,7 @@ address_query(const struct address_record *old, bool storable, int64_t now_s, co
 	ans->status = a.status;
 	ans->text = a.status == VERIFY_TODO ? VERIFY_TODO_TEXT : a.text;
 	ans->text_len = a.status == VERIFY_TODO ? strlen(VERIFY_TODO_TEXT) : a.text_len;
-	ans->probe = now_s - a.probed_s > r->probe_ttl_s && a.updated_s + address_refresh_after(&a, r) < now_s;
+	ans->probe = now_s - a.probed_s > r->probe_ttl_s && a.updated_s + address_after(a.status, r).refresh_s < now_s;
 	ans->after = a;
 	if (ans->probe) {
 		ans->act = ADDRESS_STORE;
@@ -116,7 +101,7 @@ address_keep(const struct address_record *a, int64_t now_s, const struct address
 int64_t
 address_expiry(const struct address_record *a, const struct address_rules *r)
 {
-	int64_t result = a->updated_s != 0 ? a->updated_s + address_expire_after(a, r) : 0;
+	int64_t result = a->updated_s != 0 ? a->updated_s + address_after(a->status, r).expire_s : 0;
 	int64_t claim = a->probed_s != 0 ? a->probed_s + r->probe_ttl_s : 0;
 
 	return result > claim ? result : claim;
@@ -125,7 +110,7 @@ address_expiry(const struct address_record *a, const struct address_rules *r)
 int64_t
 address_refresh(const struct address_record *a, const struct address_rules *r)
 {
-	return a->updated_s != 0 ? a->updated_s + address_refresh_after(a, r) + 1 : 0;
+	return a->updated_s != 0 ? a->updated_s + address_after(a->status, r).refresh_s + 1 : 0;
 }
 
 size_t

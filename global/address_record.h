@@ -55,6 +55,9 @@ bool	address_update(const struct address_record *old, enum verify_status);
 enum address_act address_release(const struct address_record *old, int64_t tag_s, struct address_record *after_r);
 /* address_keep - section 10: whether cache cleanup keeps the record */
 bool	address_keep(const struct address_record *, int64_t now_s, const struct address_rules *);
+/* address_after - how many seconds after its result a record of this status is refreshed when it is asked for, and expires */
+struct address_after { int64_t refresh_s, expire_s; };
+struct address_after address_after(enum verify_status, const struct address_rules *);
 /* address_expiry - from when on the record is worth nothing, seconds since 1970 */
 int64_t	address_expiry(const struct address_record *, const struct address_rules *);
 

@@ -95,3 +95,15 @@ nexthop_next(const char **p, size_t *n_r)
 	*p = start + *n_r;
 	return *n_r > 0 ? start : NULL;
 }
+
+bool
+nexthop_listed(const char *list, const char *name)
+{
+	const char *item;
+	size_t	n;
+
+	while ((item = nexthop_next(&list, &n)) != NULL)
+		if (strlen(name) == n && strncmp(item, name, n) == 0)
+			return true;
+	return false;
+}

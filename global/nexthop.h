@@ -18,5 +18,7 @@ struct nexthop {
 bool	nexthop_parse(const char *, size_t n, struct nexthop *, const char **why_r);
 /* nexthop_next - the next element of a list parted by commas and blanks; returns its start, NULL at the end; *p moves on */
 const char *nexthop_next(const char **p, size_t *n_r);
+/* nexthop_listed - whether such a list has this element, as it is */
+bool	nexthop_listed(const char *list, const char *name);
 
 #endif

@@ -35,31 +35,13 @@ explain_when(char *buf, size_t size, int64_t when, int64_t now)
 	return buf;
 }
 
-static int64_t
-explain_times(const struct address_rules *r, enum verify_status status, int64_t *refresh)
-{
-	switch (status) {
-	case VERIFY_OK:
-		*refresh = r->positive_refresh_s;
-		return r->positive_expire_s;
-	case VERIFY_DEFER:
-		*refresh = r->defer_refresh_s;
-		return r->defer_expire_s;
-	case VERIFY_BOUNCE:
-	case VERIFY_TODO:
-		break;
-	}
-	*refresh = r->negative_refresh_s;
-	return r->negative_expire_s;
-}
-
 static bool
 explain_one(void *ctx, const struct record *r)
 {
 	struct explain *e = ctx;
 	const struct records *rs = e->records;
 	char	when[80], text[400];
-	int64_t refresh, expire = explain_times(&rs->rules, r->status, &refresh);
+	struct address_after after = address_after(r->status, &rs->rules);
 
 	e->found = true;
 	e->origin = r->origin;
@@ -67,8 +49,8 @@ explain_one(void *ctx, const struct record *r)
 	if (r->updated_s != 0) {
 		printf("  result     %s: %s\n", record_word(r->status), msg_clean(text, sizeof text, r->text));
 		printf("  since      %s\n", explain_when(when, sizeof when, r->updated_s, rs->now_s));
-		printf("  refreshed  from %s on\n", explain_when(when, sizeof when, r->updated_s + refresh + 1, rs->now_s));
-		printf("  expires    %s\n", explain_when(when, sizeof when, r->updated_s + expire + 1, rs->now_s));
+		printf("  refreshed  from %s on\n", explain_when(when, sizeof when, r->updated_s + after.refresh_s + 1, rs->now_s));
+		printf("  expires    %s\n", explain_when(when, sizeof when, r->updated_s + after.expire_s + 1, rs->now_s));
 	}
 	if (r->probed_s != 0) {
 		printf("  probe      %s\n", explain_when(when, sizeof when, r->probed_s, rs->now_s));

@@ -45,18 +45,6 @@ probe_conf_word(const char *item, size_t n, char *out, size_t size)
 	out[n] = 0;
 }
 
-static bool
-probe_conf_listed(const char *list, const char *name)
-{
-	const char *item;
-	size_t	n;
-
-	while ((item = nexthop_next(&list, &n)) != NULL)
-		if (strlen(name) == n && strncmp(item, name, n) == 0)
-			return true;
-	return false;
-}
-
 /* our addresses: those of the interfaces (or of inet_interfaces, when it lists some), and of proxies */
 
 static void
@@ -186,7 +174,7 @@ probe_conf_route(struct probe_conf *pc, const struct params *p, struct buf *why)
 	r->mydestination = probe_conf_domains(p->mydestination, "mydestination", false, why);
 	r->virtual_alias = probe_conf_domains(p->virtual_alias_domains, "virtual_alias_domains", false, why);
 	r->virtual_mailbox = probe_conf_domains(p->virtual_mailbox_domains, "virtual_mailbox_domains", false, why);
-	r->relay = probe_conf_domains(p->relay_domains, "relay_domains", probe_conf_listed(parents, "relay_domains"), why);
+	r->relay = probe_conf_domains(p->relay_domains, "relay_domains", nexthop_listed(parents, "relay_domains"), why);
 	r->transport[ROUTE_LOCAL] = p->address_verify_local_transport;
 	r->transport[ROUTE_ALIAS] = "error";
 	r->transport[ROUTE_VIRTUAL] = p->address_verify_virtual_transport;
@@ -195,7 +183,7 @@ probe_conf_route(struct probe_conf *pc, const struct params *p, struct buf *why)
 	r->relayhost = p->address_verify_relayhost;
 	r->transport_maps = probe_conf_tables(p->address_verify_transport_maps, "address_verify_transport_maps", why, &ok);
 	r->recipient_delimiter = p->recipient_delimiter;
-	r->transport_parents = probe_conf_listed(parents, "transport_maps");
+	r->transport_parents = nexthop_listed(parents, "transport_maps");
 	r->smtp_transports = p->probe_smtp_transports;
 	r->unknown_transport = probe_conf_status(p->probe_unknown_transport);
 	r->own = pc->prober.mx.own;
@@ -208,8 +196,8 @@ probe_conf_mx(struct probe_conf *pc, const struct params *p)
 {
 	struct mx_conf *m = &pc->prober.mx;
 
-	m->ipv4 = probe_conf_listed(p->inet_protocols, "all") || probe_conf_listed(p->inet_protocols, "ipv4");
-	m->ipv6 = probe_conf_listed(p->inet_protocols, "all") || probe_conf_listed(p->inet_protocols, "ipv6");
+	m->ipv4 = nexthop_listed(p->inet_protocols, "all") || nexthop_listed(p->inet_protocols, "ipv4");
+	m->ipv6 = nexthop_listed(p->inet_protocols, "all") || nexthop_listed(p->inet_protocols, "ipv6");
 	m->prefer = strcmp(p->smtp_address_preference, "ipv4") == 0 ? MX_PREFER_IPV4 :
 	    strcmp(p->smtp_address_preference, "ipv6") == 0 ? MX_PREFER_IPV6 : MX_PREFER_ANY;
 	m->balance = p->smtp_balance_inet_protocols;

@@ -155,18 +155,6 @@ route_class(const struct route_conf *c, const char *domain)
 
 /* transports */
 
-static bool
-route_in_list(const char *list, const char *name)
-{
-	const char *item;
-	size_t	n;
-
-	while ((item = nexthop_next(&list, &n)) != NULL)
-		if (strlen(name) == n && strncmp(item, name, n) == 0)
-			return true;
-	return false;
-}
-
 /* route_text - the text of an error or retry transport: a leading enhanced status code becomes the dsn */
 static void
 route_text(struct route *r, const char *hop, bool retry)
@@ -198,7 +186,7 @@ route_transport(const struct route_conf *c, struct route *r, const char *hop, bo
 
 	r->own = own;
 	if (strcmp(r->transport, "smtp") == 0 || strcmp(r->transport, "relay") == 0 ||
-	    route_in_list(c->smtp_transports, r->transport))
+	    nexthop_listed(c->smtp_transports, r->transport))
 		r->kind = ROUTE_SMTP;
 	else if (strcmp(r->transport, "lmtp") == 0)
 		r->kind = ROUTE_LMTP;

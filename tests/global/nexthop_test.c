@@ -94,6 +94,11 @@ nexthop_test_list(void **state)
 		if (strcmp(got, cases[i].want) != 0)
 			fail_msg("[%s]: got %s, want %s", cases[i].list, got, cases[i].want);
 	}
+	assert_true(nexthop_listed("ipv4, ipv6", "ipv4"));
+	assert_true(nexthop_listed(" ipv4,ipv6 ", "ipv6"));
+	assert_false(nexthop_listed("ipv4, ipv6", "ipv"));
+	assert_false(nexthop_listed("ipv4", "ipv46"));
+	assert_false(nexthop_listed("", ""));
 }
 
 int
