@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <global/db_conf.h>
 #include <util/mem.h>
@@ -168,4 +169,18 @@ database_int(const struct database *d, int row, int column)
 	int64_t n;
 
 	return units_int_parse(database_text(d, row, column), &n) ? n : 0;
+}
+
+int64_t
+database_stamp(struct database *db, const char *newest)
+{
+	struct database_answer a;
+	struct timespec ts;
+	int64_t now, highest = 0;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	now = (int64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+	if (database_ask(db, newest, NULL, &a) && a.rows == 1)
+		highest = database_int(db, 0, 0);
+	return highest >= now ? highest + 1 : now;
 }

@@ -32,5 +32,7 @@ bool	database_ask(struct database *, const char *sql, const struct pg_args *, st
 const char *database_text(const struct database *, int row, int column);
 size_t	database_length(const struct database *, int row, int column);
 int64_t	database_int(const struct database *, int row, int column);
+/* database_stamp - above every stamp in the database, so that all hosts see the news; newest: the kind's statement for the highest */
+int64_t	database_stamp(struct database *, const char *newest);
 
 #endif

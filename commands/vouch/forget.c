@@ -14,21 +14,6 @@
 
 #define FORGET_ROWS	20000		/* keys looked at in one statement: some 20 ms */
 
-/* forget_stamp - above every stamp in the database, so that all hosts see the news */
-static int64_t
-forget_stamp(struct records *r)
-{
-	struct database_answer a;
-	struct timespec ts;
-	int64_t now, newest = 0;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	now = (int64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-	if (database_ask(r->db, verify_db_kind.newest, NULL, &a) && a.rows == 1)
-		newest = database_int(r->db, 0, 0);
-	return newest >= now ? newest + 1 : now;
-}
-
 static int
 forget_failed(struct records *r, const char *what, const struct database_answer *a)
 {
@@ -47,7 +32,7 @@ forget_tell(struct records *r, const char *key)
 	pg_args_init(&args);
 	pg_arg_str(&args, key);
 	pg_arg_int(&args, r->now_s);
-	pg_arg_int(&args, forget_stamp(r));
+	pg_arg_int(&args, database_stamp(r->db, verify_db_kind.newest));
 	pg_arg_int(&args, 0);			/* no host: all of them take notice */
 	if (!database_ask(r->db, verify_db_forget_sql, &args, &a))
 		ret = forget_failed(r, key, &a);

@@ -33,20 +33,6 @@ greys_kind(char kind)
 	return "?";
 }
 
-int64_t
-greys_stamp(struct greys *g)
-{
-	struct database_answer a;
-	struct timespec ts;
-	int64_t now, newest = 0;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	now = (int64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-	if (database_ask(g->db, greylist_db_kind.newest, NULL, &a) && a.rows == 1)
-		newest = database_int(g->db, 0, 0);
-	return newest >= now ? newest + 1 : now;
-}
-
 int
 greys_failed(struct greys *g, const struct database_answer *a)
 {

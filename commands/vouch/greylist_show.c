@@ -206,7 +206,7 @@ greys_allow_db(struct greys *g, const struct greys_envelope *e, const char *id, 
 	pg_arg_array(&args, PG_TYPE_TEXT, 1);
 	pg_elem_text(&args, buf_str(&text), text.len);
 	pg_arg_array(&args, PG_TYPE_INT, 1);
-	pg_elem_int(&args, greys_stamp(g));
+	pg_elem_int(&args, database_stamp(g->db, greylist_db_kind.newest));
 	pg_arg_int(&args, 0);			/* no host: all of them take notice */
 	for (int i = 0; i < GREYLIST_DB_NUMS; i++) {
 		pg_arg_array(&args, PG_TYPE_INT, 1);

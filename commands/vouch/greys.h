@@ -50,8 +50,6 @@ struct greys_envelope {
 void	greys_envelope_init(struct greys *, struct greys_envelope *, const char *client, const char *sender, const char *recipient);
 void	greys_envelope_fini(struct greys_envelope *);
 
-/* greys_stamp - above every stamp in the database, so that all hosts see the news */
-int64_t	greys_stamp(struct greys *);
 /* greys_failed - the database refused: said; an exit code */
 int	greys_failed(struct greys *, const struct database_answer *);
 
