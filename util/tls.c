@@ -147,6 +147,16 @@ tls_result(struct tls *t, int rc, int saved)
 	return TLS_FAILED;
 }
 
+/* tls_not_done - where the end of the peer's data is a failure */
+static enum tls_result
+tls_not_done(struct tls *t, enum tls_result result, const char *why)
+{
+	if (result != TLS_DONE)
+		return result;
+	snprintf(t->why, sizeof t->why, "%s", why);
+	return TLS_FAILED;
+}
+
 enum tls_result
 tls_handshake(struct tls *t)
 {
@@ -159,20 +169,7 @@ tls_handshake(struct tls *t)
 	ERR_clear_error();
 	errno = 0;
 	rc = SSL_do_handshake(t->ssl);
-	if (rc == 1)
-		return TLS_DONE;
-	switch (tls_result(t, rc, errno)) {
-	case TLS_WANT_READ:
-		return TLS_WANT_READ;
-	case TLS_WANT_WRITE:
-		return TLS_WANT_WRITE;
-	case TLS_DONE:				/* end of data is no handshake */
-		snprintf(t->why, sizeof t->why, "connection closed");
-		break;
-	case TLS_FAILED:
-		break;
-	}
-	return TLS_FAILED;
+	return rc == 1 ? TLS_DONE : tls_not_done(t, tls_result(t, rc, errno), "connection closed");
 }
 
 enum tls_result
@@ -196,20 +193,7 @@ tls_write(struct tls *t, const void *p, size_t n, size_t *n_r)
 	ERR_clear_error();
 	errno = 0;
 	rc = SSL_write_ex(t->ssl, p, n, n_r);
-	if (rc == 1)
-		return TLS_DONE;
-	switch (tls_result(t, rc, errno)) {
-	case TLS_WANT_READ:
-		return TLS_WANT_READ;
-	case TLS_WANT_WRITE:
-		return TLS_WANT_WRITE;
-	case TLS_DONE:				/* the peer has closed the session */
-		snprintf(t->why, sizeof t->why, "closed by the peer");
-		break;
-	case TLS_FAILED:
-		break;
-	}
-	return TLS_FAILED;
+	return rc == 1 ? TLS_DONE : tls_not_done(t, tls_result(t, rc, errno), "closed by the peer");
 }
 
 const char *
