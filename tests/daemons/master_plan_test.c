@@ -14,28 +14,10 @@
 #include <tests/lib/master_rig.h>
 #include <util/mem.h>
 
-static struct rig rig;
-
-static int
-setup(void **state)
-{
-	(void) state;
-	rig_init(&rig, true);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void) state;
-	rig_fini(&rig);
-	return 0;
-}
-
 static struct plan *
 load(const struct plan *old, struct buf *why)
 {
-	char   *etc = mem_printf("%s/etc", rig.dir);
+	char   *etc = mem_printf("%s/etc", master_rig.dir);
 	struct plan *p = plan_load(etc, old, why);
 
 	mem_free(&etc);
@@ -68,12 +50,12 @@ test_services(void **state)
 	struct buf why = BUF_INIT(4000);
 
 	(void) state;
-	rig_main_cf(&rig, "default_process_limit = 77\nmany_prefork_limit = 3\n");
+	rig_main_cf(&master_rig, "default_process_limit = 77\nmany_prefork_limit = 3\n");
 	for (size_t i = 0; i < NELEM(rows); i++) {
 		const struct plan_service *s;
 		struct plan *p;
 
-		rig_master_cf(&rig, rows[i].line);
+		rig_master_cf(&master_rig, rows[i].line);
 		if ((p = load(NULL, &why)) == NULL)
 			fail_msg("%s: %s", rows[i].line, buf_str(&why));
 		s = TAILQ_FIRST(&p->services);
@@ -113,8 +95,8 @@ test_faults(void **state)
 	for (size_t i = 0; i < NELEM(rows); i++) {
 		struct plan *p;
 
-		rig_main_cf(&rig, rows[i].main_cf);
-		rig_master_cf(&rig, rows[i].master_cf);
+		rig_main_cf(&master_rig, rows[i].main_cf);
+		rig_master_cf(&master_rig, rows[i].master_cf);
 		buf_reset(&why);
 		if ((p = load(NULL, &why)) != NULL)
 			fail_msg("row %zu: \"%s\" was accepted, want \"%s\"", i, rows[i].master_cf, rows[i].want);
@@ -132,7 +114,8 @@ test_all_faults(void **state)
 	unsigned lines = 1;
 
 	(void) state;
-	rig_master_cf(&rig, "a unix - - n - 1 nosuch\nb inet n - n - 1 childd\nc unix - - n - 1 childd\nd unix - - n - 1 nosuch\n");
+	rig_master_cf(&master_rig,
+	    "a unix - - n - 1 nosuch\nb inet n - n - 1 childd\nc unix - - n - 1 childd\nd unix - - n - 1 nosuch\n");
 	assert_null(load(NULL, &why));
 	for (const char *p = buf_str(&why); *p != 0; p++)
 		lines += *p == '\n';
@@ -157,7 +140,7 @@ test_disable(void **state)
 	struct buf why = BUF_INIT(4000);
 
 	(void) state;
-	rig_master_cf(&rig, "a unix - - n - 1 childd\nb unix - - n - 1 childd\n2599 inet n - n - 1 childd\n");
+	rig_master_cf(&master_rig, "a unix - - n - 1 childd\nb unix - - n - 1 childd\n2599 inet n - n - 1 childd\n");
 	for (size_t i = 0; i < NELEM(rows); i++) {
 		struct buf got = BUF_INIT(1000);
 		char	text[200];
@@ -165,7 +148,7 @@ test_disable(void **state)
 		struct plan *p;
 
 		snprintf(text, sizeof text, "master_service_disable = %s\n", rows[i].list);
-		rig_main_cf(&rig, text);
+		rig_main_cf(&master_rig, text);
 		if ((p = load(NULL, &why)) == NULL)
 			fail_msg("%s", buf_str(&why));
 		TAILQ_FOREACH(s, &p->services, link)
@@ -186,7 +169,8 @@ test_duplicate(void **state)
 	const struct plan_service *s;
 
 	(void) state;
-	rig_master_cf(&rig, "probe unix - - n - 1 childd\nsmtp inet n - n - 1 childd\nprobe unix - - n - 2 childd\n25 inet n - n - 3 childd\n"
+	rig_master_cf(&master_rig,
+	    "probe unix - - n - 1 childd\nsmtp inet n - n - 1 childd\nprobe unix - - n - 2 childd\n25 inet n - n - 3 childd\n"
 	    "probe unix n - n - 4 childd\n");
 	assert_non_null(p = load(NULL, &why));
 	assert_non_null(strstr(buf_str(&p->notes),
@@ -210,9 +194,9 @@ test_start_parameters(void **state)
 	char	data[100];
 
 	(void) state;
-	snprintf(data, sizeof data, "%s/data", rig.dir);
+	snprintf(data, sizeof data, "%s/data", master_rig.dir);
 	assert_non_null(old = load(NULL, &why));
-	rig_main_cf(&rig, "data_directory = /somewhere/else\nmaillog_file = $data_directory/log\nmax_use = 5\n");
+	rig_main_cf(&master_rig, "data_directory = /somewhere/else\nmaillog_file = $data_directory/log\nmax_use = 5\n");
 	assert_non_null(p = load(old, &why));
 	assert_string_equal(p->params->data_directory, data);
 	assert_int_equal(p->params->max_use, 5);
@@ -221,12 +205,12 @@ test_start_parameters(void **state)
 	assert_non_null(strstr(p->params->maillog_file, data));
 	plan_free(&p);
 	/* what goes to the log has no password in it */
-	rig_main_cf(&rig, "greylist_map = pgsql:host=db.example password=hidden\n");
+	rig_main_cf(&master_rig, "greylist_map = pgsql:host=db.example password=hidden\n");
 	assert_non_null(p = load(old, &why));
 	assert_non_null(strstr(buf_str(&p->notes), "ignoring greylist_map parameter value change: "));
 	assert_null(strstr(buf_str(&p->notes), "hidden"));
 	plan_free(&p);
-	rig_main_cf(&rig, "data_directory = relative\n");
+	rig_main_cf(&master_rig, "data_directory = relative\n");
 	assert_null(load(old, &why));
 	assert_non_null(strstr(buf_str(&why), "data_directory"));
 	plan_free(&old);
@@ -240,7 +224,7 @@ test_unreadable(void **state)
 	char	path[100];
 
 	(void) state;
-	snprintf(path, sizeof path, "%s/etc/master.cf", rig.dir);
+	snprintf(path, sizeof path, "%s/etc/master.cf", master_rig.dir);
 	unlink(path);
 	assert_null(load(NULL, &why));
 	assert_non_null(strstr(buf_str(&why), "master.cf: No such file or directory"));
@@ -251,13 +235,13 @@ int
 main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_services, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_faults, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_all_faults, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_disable, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_duplicate, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_start_parameters, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_unreadable, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_services, master_rig_setup, master_rig_teardown),
+		cmocka_unit_test_setup_teardown(test_faults, master_rig_setup, master_rig_teardown),
+		cmocka_unit_test_setup_teardown(test_all_faults, master_rig_setup, master_rig_teardown),
+		cmocka_unit_test_setup_teardown(test_disable, master_rig_setup, master_rig_teardown),
+		cmocka_unit_test_setup_teardown(test_duplicate, master_rig_setup, master_rig_teardown),
+		cmocka_unit_test_setup_teardown(test_start_parameters, master_rig_setup, master_rig_teardown),
+		cmocka_unit_test_setup_teardown(test_unreadable, master_rig_setup, master_rig_teardown),
 	};
 
 	rig_main(argc, argv);

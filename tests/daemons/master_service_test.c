@@ -16,44 +16,11 @@
 #include <util/mem.h>
 #include <util/sock.h>
 
-static struct rig rig;
-
-static int
-setup(void **state)
-{
-	(void) state;
-	rig_init(&rig, true);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void) state;
-	rig_fini(&rig);
-	return 0;
-}
-
-static void
-start(const char *main_cf, const char *master_cf)
-{
-	rig_main_cf(&rig, main_cf);
-	rig_master_cf(&rig, master_cf);
-	if (!rig_start(&rig))
-		fail_msg("%s", buf_str(&rig.why));
-}
-
-#define UNTIL(fn, ctx) do {							\
-		if (!rig_until(&rig, fn, ctx))					\
-			fail_msg("line %d: not within %d ms: %s %s; log:\n%s", __LINE__, RIG_WAIT_MS, #fn,	\
-			    (const char *) (ctx), rig_log());			\
-	} while (0)
-
 /* say - a request whose reply does not matter; the connection stays */
 static void
 say(int fd, const char *request)
 {
-	char   *reply = rig_ask(&rig, fd, request);
+	char   *reply = rig_ask(&master_rig, fd, request);
 
 	assert_non_null(reply);
 	mem_free(&reply);
@@ -62,7 +29,7 @@ say(int fd, const char *request)
 static pid_t
 pid_of(int fd)
 {
-	char   *reply = rig_ask(&rig, fd, "pid");
+	char   *reply = rig_ask(&master_rig, fd, "pid");
 	pid_t	pid;
 
 	assert_non_null(reply);
@@ -82,7 +49,7 @@ started(struct rig *r, const void *ctx)
 static void
 idle(void)
 {
-	rig_turn(&rig, 100);
+	rig_turn(&master_rig, 100);
 }
 
 /* one process serves while it is available; another is started for a client that comes while all are taken; never above the
@@ -94,36 +61,36 @@ test_on_demand(void **state)
 	pid_t	first, second;
 
 	(void) state;
-	start("", "x unix - n n - 2 childd count=count\n");
+	master_rig_begin("", "x unix - n n - 2 childd count=count\n");
 	idle();
-	assert_int_equal(rig_lines(&rig, "count"), 0);
+	assert_int_equal(rig_lines(&master_rig, "count"), 0);
 
-	assert_true((a = rig_connect(&rig, "private/x")) >= 0);
+	assert_true((a = rig_connect(&master_rig, "private/x")) >= 0);
 	first = pid_of(a);
-	assert_true((b = rig_connect(&rig, "private/x")) >= 0);
+	assert_true((b = rig_connect(&master_rig, "private/x")) >= 0);
 	assert_int_equal(pid_of(b), first);
-	assert_int_equal(rig_lines(&rig, "count"), 1);
+	assert_int_equal(rig_lines(&master_rig, "count"), 1);
 
 	say(a, "taken");
-	UNTIL(rig_avail_is, "private/x 0");
+	MASTER_RIG_UNTIL(rig_avail_is, "private/x 0");
 	/* the first process goes on accepting, so keep it from this one */
 	rig_freeze(first);
-	assert_true((c = rig_connect(&rig, "private/x")) >= 0);
+	assert_true((c = rig_connect(&master_rig, "private/x")) >= 0);
 	second = pid_of(c);
 	assert_true(second != first);
-	assert_int_equal(rig_lines(&rig, "count"), 2);
+	assert_int_equal(rig_lines(&master_rig, "count"), 2);
 	say(c, "taken");
-	UNTIL(rig_avail_is, "private/x 0");
+	MASTER_RIG_UNTIL(rig_avail_is, "private/x 0");
 	rig_freeze(second);
 	sock_close(&b);
-	assert_true((b = rig_connect(&rig, "private/x")) >= 0);
+	assert_true((b = rig_connect(&master_rig, "private/x")) >= 0);
 	idle();
-	assert_int_equal(rig_lines(&rig, "count"), 2);
+	assert_int_equal(rig_lines(&master_rig, "count"), 2);
 	kill(first, SIGCONT);
 	assert_int_equal(pid_of(b), first);
 	say(a, "avail");
-	UNTIL(rig_avail_is, "private/x 1");
-	assert_int_equal(rig_service(&rig, "private/x")->total, 2);
+	MASTER_RIG_UNTIL(rig_avail_is, "private/x 1");
+	assert_int_equal(rig_service(&master_rig, "private/x")->total, 2);
 	kill(second, SIGCONT);
 	sock_close(&a);
 	sock_close(&b);
@@ -141,12 +108,12 @@ test_status(void **state)
 	pid_t	pid;
 
 	(void) state;
-	start("", "x unix - n n - 2 childd\ny unix - n n - 1 childd\n");
-	assert_true((fd = rig_connect(&rig, "private/x")) >= 0);
-	assert_true((other = rig_connect(&rig, "private/y")) >= 0);
+	master_rig_begin("", "x unix - n n - 2 childd\ny unix - n n - 1 childd\n");
+	assert_true((fd = rig_connect(&master_rig, "private/x")) >= 0);
+	assert_true((other = rig_connect(&master_rig, "private/y")) >= 0);
 	pid = pid_of(fd);
-	s = rig_service(&rig, "private/x");
-	ch = child_find(&rig.super.children, pid);
+	s = rig_service(&master_rig, "private/x");
+	ch = child_find(&master_rig.super.children, pid);
 	assert_int_equal(s->avail, 1);
 
 	say(fd, "avail");			/* as it is already: no use */
@@ -157,34 +124,34 @@ test_status(void **state)
 	snprintf(line, sizeof line, "status %d %u 0", (int) pid, ch->generation + 7);
 	say(fd, line);
 	snprintf(line, sizeof line, "ignoring status update from child pid %d generation %u", (int) pid, ch->generation + 7);
-	UNTIL(rig_logged, line);
+	MASTER_RIG_UNTIL(rig_logged, line);
 	snprintf(line, sizeof line, "status %d %u 2", (int) pid, ch->generation);
 	say(fd, line);
 	snprintf(line, sizeof line, "warning: service x(private/x): ignoring unknown status 2 from child pid %d", (int) pid);
-	UNTIL(rig_logged, line);
+	MASTER_RIG_UNTIL(rig_logged, line);
 	assert_int_equal(s->avail, 1);
-	assert_int_equal(rig_service(&rig, "private/y")->avail, 1);
+	assert_int_equal(rig_service(&master_rig, "private/y")->avail, 1);
 	assert_int_equal(ch->uses, 0);
 
 	say(fd, "taken");
-	UNTIL(rig_avail_is, "private/x 0");
+	MASTER_RIG_UNTIL(rig_avail_is, "private/x 0");
 	say(fd, "taken");
 	say(fd, "avail");
-	UNTIL(rig_avail_is, "private/x 1");
+	MASTER_RIG_UNTIL(rig_avail_is, "private/x 1");
 	assert_int_equal(ch->uses, 1);
 	s->warned_status = 0;
 
 	/* a torn message is dropped, and the next one is understood */
 	say(fd, "raw 0102030405");
-	UNTIL(rig_logged, "warning: service x(private/x): child (pid 67305985) sent partial status update (5 bytes)");
+	MASTER_RIG_UNTIL(rig_logged, "warning: service x(private/x): child (pid 67305985) sent partial status update (5 bytes)");
 	say(fd, "taken");
-	UNTIL(rig_avail_is, "private/x 0");
+	MASTER_RIG_UNTIL(rig_avail_is, "private/x 0");
 	s->warned_status = 0;
 	rig_log_forget();
 	say(fd, "raw 01");
-	UNTIL(rig_logged, "child (pid 0) sent partial status update (1 bytes)");
+	MASTER_RIG_UNTIL(rig_logged, "child (pid 0) sent partial status update (1 bytes)");
 	say(fd, "avail");
-	UNTIL(rig_avail_is, "private/x 1");
+	MASTER_RIG_UNTIL(rig_avail_is, "private/x 1");
 	assert_int_equal(ch->uses, 2);
 	sock_close(&fd);
 	sock_close(&other);
@@ -197,23 +164,23 @@ test_throttle(void **state)
 	int	fd;
 
 	(void) state;
-	start("service_throttle_time = 7s\n", "x unix - n n - 5 childd count=count exit=3\ny unix - n n - 1 childd\n");
-	assert_true((fd = rig_connect(&rig, "private/x")) >= 0);
-	UNTIL(rig_logged, "libexec/childd: bad command startup -- throttling for 7s");
+	master_rig_begin("service_throttle_time = 7s\n", "x unix - n n - 5 childd count=count exit=3\ny unix - n n - 1 childd\n");
+	assert_true((fd = rig_connect(&master_rig, "private/x")) >= 0);
+	MASTER_RIG_UNTIL(rig_logged, "libexec/childd: bad command startup -- throttling for 7s");
 	assert_true(rig_log_has("exit status 3"));
 	assert_true(rig_log_has("warning: process "));
 	idle();
-	assert_int_equal(rig_lines(&rig, "count"), 1);
-	assert_true(rig_pid(&rig, "private/y") > 0);	/* other services go on */
-	ev_fake_advance(rig.loop, 6999);
+	assert_int_equal(rig_lines(&master_rig, "count"), 1);
+	assert_true(rig_pid(&master_rig, "private/y") > 0);	/* other services go on */
+	ev_fake_advance(master_rig.loop, 6999);
 	idle();
-	assert_int_equal(rig_lines(&rig, "count"), 1);
-	ev_fake_advance(rig.loop, 1);
-	UNTIL(started, "2");				/* the connection still waits */
+	assert_int_equal(rig_lines(&master_rig, "count"), 1);
+	ev_fake_advance(master_rig.loop, 1);
+	MASTER_RIG_UNTIL(started, "2");				/* the connection still waits */
 	idle();
-	assert_int_equal(rig_lines(&rig, "count"), 2);
-	ev_fake_advance(rig.loop, 7000);
-	UNTIL(started, "3");				/* no growth */
+	assert_int_equal(rig_lines(&master_rig, "count"), 2);
+	ev_fake_advance(master_rig.loop, 7000);
+	MASTER_RIG_UNTIL(started, "3");				/* no growth */
 	sock_close(&fd);
 }
 
@@ -226,17 +193,17 @@ test_failure_after_use(void **state)
 	pid_t	pid, next;
 
 	(void) state;
-	start("", "x unix - n n - 1 childd report\n");
-	assert_true((fd = rig_connect(&rig, "private/x")) >= 0);
+	master_rig_begin("", "x unix - n n - 1 childd report\n");
+	assert_true((fd = rig_connect(&master_rig, "private/x")) >= 0);
 	pid = pid_of(fd);
-	assert_null(reply = rig_ask(&rig, fd, "exit 4"));
+	assert_null(reply = rig_ask(&master_rig, fd, "exit 4"));
 	sock_close(&fd);
-	UNTIL(rig_logged, "exit status 4");
-	assert_true((next = rig_pid(&rig, "private/x")) > 0);
+	MASTER_RIG_UNTIL(rig_logged, "exit status 4");
+	assert_true((next = rig_pid(&master_rig, "private/x")) > 0);
 	assert_true(next != pid);
 	kill(next, SIGUSR1);
-	UNTIL(rig_logged, "killed by signal 10");
-	assert_true(rig_pid(&rig, "private/x") > 0);
+	MASTER_RIG_UNTIL(rig_logged, "killed by signal 10");
+	assert_true(rig_pid(&master_rig, "private/x") > 0);
 	assert_false(rig_log_has("throttling"));
 }
 
@@ -247,20 +214,20 @@ test_clean_but_useless(void **state)
 	int	fd;
 
 	(void) state;
-	start("service_throttle_time = 1s\n", "x unix - n n - 5 childd count=count exit=0\n");
-	assert_true((fd = rig_connect(&rig, "private/x")) >= 0);
-	UNTIL(rig_logged, "ended at once, without any use -- throttling for 100ms");
+	master_rig_begin("service_throttle_time = 1s\n", "x unix - n n - 5 childd count=count exit=0\n");
+	assert_true((fd = rig_connect(&master_rig, "private/x")) >= 0);
+	MASTER_RIG_UNTIL(rig_logged, "ended at once, without any use -- throttling for 100ms");
 	idle();
-	assert_int_equal(rig_lines(&rig, "count"), 1);
+	assert_int_equal(rig_lines(&master_rig, "count"), 1);
 	for (int i = 0, pause = 100; i < 6; i++, pause = pause < 500 ? 2 * pause : 1000) {
-		ev_fake_advance(rig.loop, pause - 1);
+		ev_fake_advance(master_rig.loop, pause - 1);
 		idle();
-		assert_int_equal(rig_lines(&rig, "count"), i + 1);
-		ev_fake_advance(rig.loop, 1);
+		assert_int_equal(rig_lines(&master_rig, "count"), i + 1);
+		ev_fake_advance(master_rig.loop, 1);
 		char	want[16];
 		snprintf(want, sizeof want, "%d", i + 2);
-		UNTIL(started, want);
-		UNTIL(rig_total_is, "private/x 0");
+		MASTER_RIG_UNTIL(started, want);
+		MASTER_RIG_UNTIL(rig_total_is, "private/x 0");
 	}
 	sock_close(&fd);
 	assert_false(rig_log_has("exit status"));
@@ -273,12 +240,12 @@ test_idle_exit(void **state)
 	pid_t	pid;
 
 	(void) state;
-	start("", "x unix - n n - 1 childd\n");
-	assert_true((pid = rig_pid(&rig, "private/x")) > 0);
-	ev_fake_advance(rig.loop, 1000);
-	assert_null(rig_ask_new(&rig, "private/x", "exit 0"));
-	UNTIL(rig_total_is, "private/x 0");
-	assert_false(rig_service(&rig, "private/x")->paused);
+	master_rig_begin("", "x unix - n n - 1 childd\n");
+	assert_true((pid = rig_pid(&master_rig, "private/x")) > 0);
+	ev_fake_advance(master_rig.loop, 1000);
+	assert_null(rig_ask_new(&master_rig, "private/x", "exit 0"));
+	MASTER_RIG_UNTIL(rig_total_is, "private/x 0");
+	assert_false(rig_service(&master_rig, "private/x")->paused);
 	assert_string_equal(rig_log() + strlen(rig_log()) - 1, "\n");
 	assert_false(rig_log_has("warning"));
 }
@@ -293,32 +260,32 @@ test_prefork(void **state)
 	pid_t	pid;
 
 	(void) state;
-	start("x_prefork_limit = 3\nservice_throttle_time = 1s\n", "x unix - n n - 4 childd count=count report\n");
-	s = rig_service(&rig, "private/x");
-	UNTIL(started, "3");
+	master_rig_begin("x_prefork_limit = 3\nservice_throttle_time = 1s\n", "x unix - n n - 4 childd count=count report\n");
+	s = rig_service(&master_rig, "private/x");
+	MASTER_RIG_UNTIL(started, "3");
 	assert_int_equal(s->total, 3);
 	assert_int_equal(s->avail, 3);
 
 	/* used and killed: no pause */
-	assert_true((pid = rig_pid(&rig, "private/x")) > 0);
+	assert_true((pid = rig_pid(&master_rig, "private/x")) > 0);
 	for (int i = 0; i < 3; i++) {
-		c = child_find(&rig.super.children, pid);
+		c = child_find(&master_rig.super.children, pid);
 		for (int k = 0; k < 1000 && c->uses == 0; k++)
-			rig_turn(&rig, 10);
+			rig_turn(&master_rig, 10);
 		assert_true(c->uses > 0);
 		kill(pid, SIGKILL);
 		char	want[16];
 		snprintf(want, sizeof want, "%d", 4 + i);
-		UNTIL(started, want);
+		MASTER_RIG_UNTIL(started, want);
 		assert_int_equal(s->total, 3);
-		assert_true((pid = rig_pid(&rig, "private/x")) > 0);
+		assert_true((pid = rig_pid(&master_rig, "private/x")) > 0);
 	}
 	assert_int_equal(rig_log_count("killed by signal 9"), 3);
 	assert_false(rig_log_has("throttling"));
 
 	/* unused and killed: pauses of 100, 200, 400, 800, 1000 ms, during which the others serve */
 	rig_log_forget();
-	assert_true((fd = rig_connect(&rig, "private/x")) >= 0);
+	assert_true((fd = rig_connect(&master_rig, "private/x")) >= 0);
 	pid = pid_of(fd);
 	for (int i = 0, pause = 100; i < 6; i++, pause = pause < 500 ? 2 * pause : 1000) {
 		idle();
@@ -328,12 +295,12 @@ test_prefork(void **state)
 		if (c == NULL)
 			fail_msg("no unused process left; log:\n%s", rig_log());
 		kill(c->pid, SIGKILL);
-		UNTIL(rig_total_is, "private/x 2");
+		MASTER_RIG_UNTIL(rig_total_is, "private/x 2");
 		assert_int_equal(pid_of(fd), pid);
-		ev_fake_advance(rig.loop, pause - 1);
+		ev_fake_advance(master_rig.loop, pause - 1);
 		idle();
 		assert_int_equal(s->total, 2);
-		ev_fake_advance(rig.loop, 1);
+		ev_fake_advance(master_rig.loop, 1);
 		assert_int_equal(s->total, 3);
 	}
 	assert_int_equal(rig_log_count("bad command startup -- throttling for 1s"), 2);
@@ -343,10 +310,10 @@ test_prefork(void **state)
 	TAILQ_FOREACH(c, &s->children, link)
 		if (c->start_ms <= s->failed_ms)
 			rig_freeze(c->pid);
-	assert_true((fd = rig_connect(&rig, "private/x")) >= 0);
+	assert_true((fd = rig_connect(&master_rig, "private/x")) >= 0);
 	pid_of(fd);
 	for (int k = 0; k < 1000 && s->pause_ms != 0; k++)
-		rig_turn(&rig, 10);
+		rig_turn(&master_rig, 10);
 	assert_int_equal(s->pause_ms, 0);
 	TAILQ_FOREACH(c, &s->children, link)
 		kill(c->pid, SIGCONT);
@@ -361,17 +328,17 @@ test_prefork_crash(void **state)
 	struct service *s;
 
 	(void) state;
-	start("x_prefork_limit = 2\nservice_throttle_time = 60s\n", "x unix - n n - 4 childd count=count exit=1\n");
-	s = rig_service(&rig, "private/x");
+	master_rig_begin("x_prefork_limit = 2\nservice_throttle_time = 60s\n", "x unix - n n - 4 childd count=count exit=1\n");
+	s = rig_service(&master_rig, "private/x");
 	for (int i = 0; i < 14; i++) {
 		char	want[16];
 
 		snprintf(want, sizeof want, "%d", 2 * (i + 1));
-		UNTIL(started, want);
-		UNTIL(rig_total_is, "private/x 0");
+		MASTER_RIG_UNTIL(started, want);
+		MASTER_RIG_UNTIL(rig_total_is, "private/x 0");
 		assert_true(s->paused);
 		waited += s->pause_ms;
-		ev_fake_advance(rig.loop, s->pause_ms);
+		ev_fake_advance(master_rig.loop, s->pause_ms);
 	}
 	/* 0.1 + 0.2 + ... + 51.2 = 102.3 s, then 60 s each */
 	assert_int_equal(waited, 102300 + 4 * 60000);
@@ -386,29 +353,29 @@ test_prefork_and_demand(void **state)
 	pid_t	pid[3];
 
 	(void) state;
-	start("x_prefork_limit = 1\n", "x unix - n n - 3 childd\n");
-	s = rig_service(&rig, "private/x");
+	master_rig_begin("x_prefork_limit = 1\n", "x unix - n n - 3 childd\n");
+	s = rig_service(&master_rig, "private/x");
 	for (int i = 0; i < 3; i++) {
-		assert_true((fd[i] = rig_connect(&rig, "private/x")) >= 0);
+		assert_true((fd[i] = rig_connect(&master_rig, "private/x")) >= 0);
 		pid[i] = pid_of(fd[i]);
 		assert_int_equal(s->total, i + 1);
 		say(fd[i], "taken");
-		UNTIL(rig_avail_is, "private/x 0");
+		MASTER_RIG_UNTIL(rig_avail_is, "private/x 0");
 		rig_freeze(pid[i]);
 	}
 	for (int i = 2; i >= 0; i--) {
 		kill(pid[i], SIGCONT);
 		say(fd[i], "avail");
-		assert_null(rig_ask(&rig, fd[i], "exit 0"));
+		assert_null(rig_ask(&master_rig, fd[i], "exit 0"));
 		sock_close(&fd[i]);
 		if (i > 0)
-			UNTIL(rig_total_is, i == 2 ? "private/x 2" : "private/x 1");
+			MASTER_RIG_UNTIL(rig_total_is, i == 2 ? "private/x 2" : "private/x 1");
 	}
 	/* the last one was among those that are always there */
-	for (int k = 0; k < 1000 && child_find(&rig.super.children, pid[0]) != NULL; k++)
-		rig_turn(&rig, 10);
+	for (int k = 0; k < 1000 && child_find(&master_rig.super.children, pid[0]) != NULL; k++)
+		rig_turn(&master_rig, 10);
 	assert_int_equal(s->total, 1);
-	assert_true(rig_pid(&rig, "private/x") > 0);
+	assert_true(rig_pid(&master_rig, "private/x") > 0);
 }
 
 /* the last process that the limit allows is told of stress; the others see end of file, but still count */
@@ -423,29 +390,29 @@ test_stress(void **state)
 	(void) state;
 	rig_port(where + 1);
 	line = mem_printf("%s inet n n n - 2 childd count=count\n", where + 1);
-	start("", line);
+	master_rig_begin("", line);
 	mem_free(&line);
-	s = rig_service(&rig, where + 1);
+	s = rig_service(&master_rig, where + 1);
 	assert_true(s->plan->remote);
-	assert_true((a = rig_connect(&rig, where)) >= 0);
+	assert_true((a = rig_connect(&master_rig, where)) >= 0);
 	first = pid_of(a);
-	assert_non_null(argv = rig_ask(&rig, a, "argv"));
+	assert_non_null(argv = rig_ask(&master_rig, a, "argv"));
 	assert_non_null(strstr(argv, "-o\nstress=\n"));
 	mem_free(&argv);
 	say(a, "taken");
 	for (int k = 0; k < 1000 && s->avail > 0; k++)
-		rig_turn(&rig, 10);
+		rig_turn(&master_rig, 10);
 	rig_freeze(first);
 
-	assert_true((b = rig_connect(&rig, where)) >= 0);
+	assert_true((b = rig_connect(&master_rig, where)) >= 0);
 	second = pid_of(b);
 	assert_true(second != first);
-	assert_non_null(argv = rig_ask(&rig, b, "argv"));
+	assert_non_null(argv = rig_ask(&master_rig, b, "argv"));
 	assert_non_null(strstr(argv, "-o\nstress=yes\n"));
 	mem_free(&argv);
 	say(b, "taken");
 	for (int k = 0; k < 1000 && s->avail > 0; k++)
-		rig_turn(&rig, 10);
+		rig_turn(&master_rig, 10);
 	rig_freeze(second);
 	assert_int_equal(s->total, 2);
 	assert_int_equal(rig_log_count("has reached its process limit \"2\": new clients may experience noticeable delays"), 1);
@@ -453,11 +420,11 @@ test_stress(void **state)
 	/* at the limit nothing happens, until the first, which sees the end of file and has one client left, is gone */
 	kill(first, SIGCONT);
 	assert_int_equal(pid_of(a), first);	/* and it has seen it */
-	assert_true((c = rig_connect(&rig, where)) >= 0);
+	assert_true((c = rig_connect(&master_rig, where)) >= 0);
 	idle();
-	assert_int_equal(rig_lines(&rig, "count"), 2);
+	assert_int_equal(rig_lines(&master_rig, "count"), 2);
 	sock_close(&a);
-	UNTIL(started, "3");
+	MASTER_RIG_UNTIL(started, "3");
 	assert_true(pid_of(c) != second);
 	assert_false(rig_log_has("throttling"));
 
@@ -465,15 +432,15 @@ test_stress(void **state)
 	kill(second, SIGCONT);
 	sock_close(&b);
 	sock_close(&c);
-	ev_fake_advance(rig.loop, 999999);
+	ev_fake_advance(master_rig.loop, 999999);
 	for (int i = 0; i < 2; i++) {
-		assert_true(super_reload(&rig.super));		/* it ends the processes, but no stress */
-		UNTIL(rig_children_are, "0");
-		assert_non_null(argv = rig_ask_new(&rig, where, "argv"));
+		assert_true(super_reload(&master_rig.super));		/* it ends the processes, but no stress */
+		MASTER_RIG_UNTIL(rig_children_are, "0");
+		assert_non_null(argv = rig_ask_new(&master_rig, where, "argv"));
 		if (strstr(argv, i == 0 ? "-o\nstress=yes\n" : "-o\nstress=\n") == NULL)
 			fail_msg("%d ms after: got %s", 999999 + i, argv);
 		mem_free(&argv);
-		ev_fake_advance(rig.loop, 1);
+		ev_fake_advance(master_rig.loop, 1);
 	}
 }
 
@@ -481,16 +448,16 @@ int
 main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_stress, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_on_demand, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_status, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_throttle, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_failure_after_use, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_clean_but_useless, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_idle_exit, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_prefork, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_prefork_crash, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_prefork_and_demand, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stress, master_rig_setup, master_rig_teardown),
+		cmocka_unit_test_setup_teardown(test_on_demand, master_rig_setup, master_rig_teardown),
+		cmocka_unit_test_setup_teardown(test_status, master_rig_setup, master_rig_teardown),
+		cmocka_unit_test_setup_teardown(test_throttle, master_rig_setup, master_rig_teardown),
+		cmocka_unit_test_setup_teardown(test_failure_after_use, master_rig_setup, master_rig_teardown),
+		cmocka_unit_test_setup_teardown(test_clean_but_useless, master_rig_setup, master_rig_teardown),
+		cmocka_unit_test_setup_teardown(test_idle_exit, master_rig_setup, master_rig_teardown),
+		cmocka_unit_test_setup_teardown(test_prefork, master_rig_setup, master_rig_teardown),
+		cmocka_unit_test_setup_teardown(test_prefork_crash, master_rig_setup, master_rig_teardown),
+		cmocka_unit_test_setup_teardown(test_prefork_and_demand, master_rig_setup, master_rig_teardown),
 	};
 
 	rig_main(argc, argv);

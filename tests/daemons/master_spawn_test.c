@@ -24,24 +24,6 @@
 #define CAUGHT "0000000000000000"
 #endif
 
-static struct rig rig;
-
-static int
-setup(void **state)
-{
-	(void) state;
-	rig_init(&rig, false);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void) state;
-	rig_fini(&rig);
-	return 0;
-}
-
 static char *
 joined(char **argv)
 {
@@ -77,7 +59,7 @@ test_argv(void **state)
 		  "childd|-t|unix|-v|-o|a = b  c||x y|end" },
 	};
 	struct buf why = BUF_INIT(1000);
-	char   *etc = mem_printf("%s/etc", rig.dir);
+	char   *etc = mem_printf("%s/etc", master_rig.dir);
 
 	(void) state;
 	for (size_t i = 0; i < NELEM(rows); i++) {
@@ -86,7 +68,7 @@ test_argv(void **state)
 		char  **argv, *got;
 
 		/* a chrooted service is refused without root: then the entry is changed after it was read */
-		rig_master_cf(&rig, rows[i].line);
+		rig_master_cf(&master_rig, rows[i].line);
 		if (geteuid() != 0 && strstr(rows[i].line, " y - ") != NULL)
 			continue;
 		if ((p = plan_load(etc, NULL, &why)) == NULL)
@@ -119,7 +101,7 @@ test_env(void **state)
 		{ "maillog_file =\nimport_environment = { } { x\n", "MAIL_CONFIG=@/etc|VOUCH_DRAIN_MS=100000|GENERATION=" },
 	};
 	struct buf why = BUF_INIT(1000);
-	char   *etc = mem_printf("%s/etc", rig.dir);
+	char   *etc = mem_printf("%s/etc", master_rig.dir);
 
 	(void) state;
 	for (size_t i = 0; i < NELEM(rows); i++) {
@@ -128,14 +110,14 @@ test_env(void **state)
 		struct plan *p;
 		char   *got;
 
-		rig_main_cf(&rig, rows[i].main_cf);
+		rig_main_cf(&master_rig, rows[i].main_cf);
 		if ((p = plan_load(etc, NULL, &why)) == NULL)
 			fail_msg("%s: %s", rows[i].main_cf, buf_str(&why));
 		assert_int_equal(spawn_init(&sp, &why), 0);
 		sp.env = NULL;
 		for (const char *c = rows[i].want; *c != 0; c++)
 			if (*c == '@')
-				buf_adds(&want, rig.dir);
+				buf_adds(&want, master_rig.dir);
 			else
 				buf_addc(&want, *c);
 		spawn_env(&sp, p, ours);
@@ -154,7 +136,7 @@ test_env(void **state)
 static void
 expect(const char *where, const char *request, const char *want)
 {
-	char   *got = rig_ask_new(&rig, where, request);
+	char   *got = rig_ask_new(&master_rig, where, request);
 
 	if (got == NULL || strcmp(got, want) != 0)
 		fail_msg("%s, %s: got \"%s\", want \"%s\"", where, request, got != NULL ? got : "(nothing)", want);
@@ -166,7 +148,7 @@ static void
 test_child_view(void **state)
 {
 	static const char flow[] = "3 pipe r nonblock\n4 pipe w nonblock\n5 unix stream rw\n";
-	char   *want, *got, *cwd = mem_printf("%s/queue", rig.dir), port[17] = ":";
+	char   *want, *got, *cwd = mem_printf("%s/queue", master_rig.dir), port[17] = ":";
 	mode_t	old = umask(022);
 	sigset_t hup;
 	int	leak;
@@ -180,13 +162,13 @@ test_child_view(void **state)
 	sigprocmask(SIG_BLOCK, &hup, NULL);
 	signal(SIGUSR2, SIG_IGN);
 
-	rig_main_cf(&rig, "inet_interfaces = 127.0.0.1, 127.0.0.2\nimport_environment = LANG=C MAIL_CONFIG\n");
+	rig_main_cf(&master_rig, "inet_interfaces = 127.0.0.1, 127.0.0.2\nimport_environment = LANG=C MAIL_CONFIG\n");
 	rig_port(port + 1);
 	want = mem_printf("childd unix - n n - 0 childd\nd unix-dgram - n n - 1 childd\n%s inet n n n - 1 childd\n", port + 1);
-	rig_master_cf(&rig, want);
+	rig_master_cf(&master_rig, want);
 	mem_free(&want);
-	if (!rig_start(&rig))
-		fail_msg("%s", buf_str(&rig.why));
+	if (!rig_start(&master_rig))
+		fail_msg("%s", buf_str(&master_rig.why));
 
 	want = mem_printf("0 /dev/null rw\n1 /dev/null rw\n2 /dev/null rw\n%s6 unix stream listening private/childd rw nonblock",
 	    flow);
@@ -206,7 +188,7 @@ test_child_view(void **state)
 	expect("private/childd", "signals", "SigBlk:\t0000000000000000\nSigIgn:\t0000000000001000\nSigCgt:\t" CAUGHT);
 	expect("private/childd", "generation", "1");
 	expect(port, "generation", "2");
-	want = mem_printf("LANG=C\nMAIL_CONFIG=%s/etc\nVOUCH_DRAIN_MS=100000\nGENERATION=1", rig.dir);
+	want = mem_printf("LANG=C\nMAIL_CONFIG=%s/etc\nVOUCH_DRAIN_MS=100000\nGENERATION=1", master_rig.dir);
 	expect("private/childd", "env", want);
 	mem_free(&want);
 	want = mem_printf("ppid %ld pgrp %ld sid %ld uid %ld euid %ld gid %ld", (long) getpid(), (long) getpgrp(),
@@ -215,10 +197,10 @@ test_child_view(void **state)
 	mem_free(&want);
 
 	/* the ninth process of all services together is generation 11 */
-	rig.super.spawn.forks = 8;
-	got = rig_ask_new(&rig, "private/childd", "exit 0");
+	master_rig.super.spawn.forks = 8;
+	got = rig_ask_new(&master_rig, "private/childd", "exit 0");
 	mem_free(&got);
-	got = rig_ask_new(&rig, "private/childd", "env");
+	got = rig_ask_new(&master_rig, "private/childd", "env");
 	assert_non_null(got);
 	assert_non_null(strstr(got, "GENERATION=11"));
 	mem_free(&got);
@@ -242,25 +224,25 @@ test_many_listeners(void **state)
 
 	(void) state;
 	/* the master's own descriptors begin high, and the low ones, where the child's will be, are free when it forks */
-	rig_fini(&rig);
+	rig_fini(&master_rig);
 	for (size_t i = 0; i < NELEM(low); i++)
 		assert_true((low[i] = dup(STDERR_FILENO)) > 0);
-	rig_init(&rig, false);
+	rig_init(&master_rig, false);
 	buf_adds(&text, "inet_interfaces =");
 	for (int i = 1; i <= 60; i++)
 		buf_addf(&text, " 127.0.1.%d", i);
 	buf_adds(&text, "\n");
-	rig_main_cf(&rig, buf_str(&text));
+	rig_main_cf(&master_rig, buf_str(&text));
 	rig_port(port);
 	line = mem_printf("%s inet n n n - 1 childd\n", port);
-	rig_master_cf(&rig, line);
+	rig_master_cf(&master_rig, line);
 	mem_free(&line);
-	if (!rig_start(&rig))
-		fail_msg("%s", buf_str(&rig.why));
+	if (!rig_start(&master_rig))
+		fail_msg("%s", buf_str(&master_rig.why));
 	assert_true((fd = sock_inet_connect("127.0.1.60", port, false)) >= 0);
 	for (size_t i = 0; i < NELEM(low); i++)
 		close(low[i]);
-	got = rig_ask(&rig, fd, "fds");
+	got = rig_ask(&master_rig, fd, "fds");
 	assert_non_null(got);
 	for (const char *p = got; *p != 0; p++)
 		lines += *p == '\n';
@@ -279,15 +261,15 @@ test_no_exec(void **state)
 	int	fd;
 
 	(void) state;
-	snprintf(path, sizeof path, "%s/libexec/noformat", rig.dir);
+	snprintf(path, sizeof path, "%s/libexec/noformat", master_rig.dir);
 	assert_true((fd = open(path, O_WRONLY | O_CREAT, 0755)) >= 0);
 	fchmod(fd, 0755);
 	assert_int_equal(write(fd, "\x7f" "ELF", 4), 4);
 	close(fd);
-	rig_master_cf(&rig, "x unix - n n - 1 noformat\n");
-	assert_true(rig_start(&rig));
-	fd = rig_connect(&rig, "private/x");
-	assert_true(rig_until(&rig, rig_logged, "exit status 127: it could not be executed"));
+	rig_master_cf(&master_rig, "x unix - n n - 1 noformat\n");
+	assert_true(rig_start(&master_rig));
+	fd = rig_connect(&master_rig, "private/x");
+	assert_true(rig_until(&master_rig, rig_logged, "exit status 127: it could not be executed"));
 	assert_true(rig_log_has("libexec/noformat: bad command startup -- throttling for 1m"));
 	close(fd);
 }
@@ -296,11 +278,11 @@ int
 main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_argv, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_env, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_child_view, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_many_listeners, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_no_exec, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_argv, master_rig_setup_clock, master_rig_teardown),
+		cmocka_unit_test_setup_teardown(test_env, master_rig_setup_clock, master_rig_teardown),
+		cmocka_unit_test_setup_teardown(test_child_view, master_rig_setup_clock, master_rig_teardown),
+		cmocka_unit_test_setup_teardown(test_many_listeners, master_rig_setup_clock, master_rig_teardown),
+		cmocka_unit_test_setup_teardown(test_no_exec, master_rig_setup_clock, master_rig_teardown),
 	};
 
 	rig_main(argc, argv);

@@ -414,3 +414,41 @@ rig_logged(struct rig *r, const void *ctx)
 	(void) r;
 	return rig_log_has(ctx);
 }
+
+/* fixtures */
+
+struct rig master_rig;
+
+int
+master_rig_setup(void **state)
+{
+	(void) state;
+	rig_init(&master_rig, true);
+	return 0;
+}
+
+int
+master_rig_setup_clock(void **state)
+{
+	(void) state;
+	rig_init(&master_rig, false);
+	return 0;
+}
+
+int
+master_rig_teardown(void **state)
+{
+	(void) state;
+	rig_fini(&master_rig);
+	return 0;
+}
+
+void
+master_rig_begin(const char *main_cf, const char *master_cf)
+{
+	if (main_cf != NULL)
+		rig_main_cf(&master_rig, main_cf);
+	rig_master_cf(&master_rig, master_cf);
+	if (!rig_start(&master_rig))
+		fail_msg("%s", buf_str(&master_rig.why));
+}

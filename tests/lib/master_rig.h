@@ -27,6 +27,13 @@ struct rig {
 /* rig_main - when argv[0] says childd, be that and exit; otherwise close what was inherited */
 void	rig_main(int argc, char **argv);
 
+/* one for each test: fixtures for cmocka, with the loop's fake clock, or with the real one */
+extern struct rig master_rig;
+int	master_rig_setup(void **state);
+int	master_rig_setup_clock(void **state);
+int	master_rig_teardown(void **state);
+void	master_rig_begin(const char *main_cf, const char *master_cf);	/* write the files, and start; main_cf NULL: it stays as it is */
+
 void	rig_init(struct rig *, bool fake_clock);
 void	rig_fini(struct rig *);		/* kills what is left; fails the test when a file or socket of ours is left */
 /* rig_main_cf, rig_master_cf - write the files; main.cf gets what every instance needs in front of text */
@@ -37,6 +44,12 @@ bool	rig_start(struct rig *);	/* plan_load and super_start; false with why */
 typedef bool rig_fn(struct rig *, const void *ctx);
 bool	rig_until(struct rig *, rig_fn *, const void *ctx);
 void	rig_turn(struct rig *, int ms);	/* turn the loop for so long */
+/* MASTER_RIG_UNTIL - in a test: that of master_rig must come true */
+#define MASTER_RIG_UNTIL(fn, ctx) do {							\
+		if (!rig_until(&master_rig, fn, ctx))				\
+			fail_msg("line %d: not within %d ms: %s %s; log:\n%s", __LINE__, RIG_WAIT_MS, #fn,	\
+			    (const char *) (ctx), rig_log());			\
+	} while (0)
 
 /* rig_connect - to a local service by internal name ("private/x"), or a TCP port of 127.0.0.1 (":2525") */
 int	rig_connect(const struct rig *, const char *where);
