@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include <tests/lib/test_dir.h>
 #include <util/mem.h>
 #include <global/master_cf.h>
 #include <global/params.h>
@@ -20,7 +21,6 @@
 #define ARGS_MAX	256
 #define POSTCONF	"/usr/sbin/postconf"
 
-static char vouchconf_test_dir[] = "/tmp/vouchconf_test.XXXXXX";
 static char *vouchconf_test_program;
 
 struct result {
@@ -585,22 +585,18 @@ vouchconf_test_setup(void **state)
 	const char *bin = getenv("VOUCH_BIN");
 	char	here[4096];
 
-	(void) state;
 	if (bin == NULL && getcwd(here, sizeof here) == NULL)
 		return -1;
 	vouchconf_test_program = bin != NULL ? mem_printf("%s/vouchconf", bin) : mem_printf("%s/bin/vouchconf", here);
 	unsetenv("MAIL_CONFIG");
-	return mkdtemp(vouchconf_test_dir) == NULL || chdir(vouchconf_test_dir) < 0 ? -1 : 0;
+	return test_dir_make(state) < 0 || chdir(test_dir) < 0 ? -1 : 0;
 }
 
 static int
 vouchconf_test_clean(void **state)
 {
-	char   *command = mem_printf("rm -rf %s", vouchconf_test_dir);
-	int	ret = chdir("/") < 0 ? -1 : system(command);
+	int	ret = chdir("/") < 0 ? -1 : test_dir_remove(state);
 
-	(void) state;
-	mem_free(&command);
 	mem_free(&vouchconf_test_program);
 	return ret;
 }

@@ -17,31 +17,18 @@
 #include <cmocka.h>
 
 #include <global/master_proto.h>
+#include <tests/lib/test_dir.h>
 #include <util/mem.h>
 #include <util/msg.h>
-
-static char dir[] = "/tmp/vouch-maillog.XXXXXX";
 
 static int
 setup(void **state)
 {
-	(void) state;
 	umask(022);
 	msg_to_stderr(NULL);
 	unsetenv("POSTLOG_SERVICE");
 	unsetenv(MASTER_DRAIN_ENV);
-	return mkdtemp(dir) != NULL ? 0 : -1;
-}
-
-static int
-teardown(void **state)
-{
-	char   *cmd = mem_printf("rm -rf %s", dir);
-	int	rc = system(cmd);
-
-	(void) state;
-	mem_free(&cmd);
-	return rc;
+	return test_dir_make(state);
 }
 
 /* with - the parameters with these log settings */
@@ -67,7 +54,7 @@ with(const char *file, const char *prefixes, const char *mode)
 static void
 test_file(void **state)
 {
-	char   *path = mem_printf("%s/log", dir);
+	char   *path = mem_printf("%s/log", test_dir);
 	struct params *p = with(path, "/tmp, /var", "0640");
 	struct buf why = BUF_INIT(1024), text = BUF_INIT(4096);
 	struct stat st;
@@ -89,7 +76,7 @@ test_file(void **state)
 static void
 test_file_refused(void **state)
 {
-	char   *missing = mem_printf("%s/no/such/log", dir), *outside = mem_printf("%s/log2", dir);
+	char   *missing = mem_printf("%s/no/such/log", test_dir), *outside = mem_printf("%s/log2", test_dir);
 	struct params *p = with(missing, "/tmp", "0600");
 	struct buf why = BUF_INIT(1024);
 
@@ -113,7 +100,7 @@ test_file_refused(void **state)
 static void
 test_postlog(void **state)
 {
-	char   *path = mem_printf("%s/postlog", dir), *file = mem_printf("%s/log3", dir), got[512];
+	char   *path = mem_printf("%s/postlog", test_dir), *file = mem_printf("%s/log3", test_dir), got[512];
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	struct params *p = with(file, "/tmp", "0600");
 	struct buf why = BUF_INIT(1024);
@@ -177,5 +164,5 @@ main(void)
 		cmocka_unit_test(test_facility),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, test_dir_remove);
 }

@@ -13,12 +13,12 @@
 #include <cmocka.h>
 
 #include <util/fileedit.h>
+#include <tests/lib/test_dir.h>
 #include <util/mem.h>
 
 #define EDITORS		8
 #define ROUNDS		25
 
-static char fileedit_test_dir[] = "/tmp/fileedit_test.XXXXXX";
 
 static void
 fileedit_test_put(const char *path, const char *text, unsigned mode)
@@ -193,18 +193,14 @@ fileedit_test_many(void **state)
 static int
 fileedit_test_setup(void **state)
 {
-	(void) state;
-	return mkdtemp(fileedit_test_dir) == NULL || chdir(fileedit_test_dir) < 0 ? -1 : 0;
+	return test_dir_make(state) < 0 || chdir(test_dir) < 0 ? -1 : 0;
 }
 
 static int
 fileedit_test_clean(void **state)
 {
-	char   *command = mem_printf("rm -rf %s", fileedit_test_dir);
-	int	ret = chdir("/") < 0 ? -1 : system(command);
+	int	ret = chdir("/") < 0 ? -1 : test_dir_remove(state);
 
-	(void) state;
-	mem_free(&command);
 	return ret;
 }
 
