@@ -9,7 +9,7 @@
 #include <util/msg.h>
 #include <util/sock.h>
 
-static ssize_t ms_write(struct ms_client *, const void *, size_t);
+static ssize_t ms_write(struct ms_client *, const void *, size_t, int);
 
 /* Replies that may wait for each other (ms_reply): a few at a time, at the latest at the end of the turn */
 
@@ -32,7 +32,7 @@ ms_later_drop(struct ms_client *c)
 	ms_later.of[i] = ms_later.of[--ms_later.n];
 	c->later = false;
 	if (c->out.len > 0)
-		(void) ms_write(c, c->out.data, c->out.len);
+		(void) ms_write(c, c->out.data, c->out.len, 0);
 }
 
 void
@@ -105,6 +105,8 @@ ms_client_watch(struct ms_client *c)
 		ms_handshake(c);
 		return;
 	}
+	if (c->last && c->out.len == 0 && c->resume.queued)
+		return;				/* it is closed in a moment, whatever is watched until then */
 	if (ms_client_waits(c) || c->last)
 		ev_io_set(ms_process.loop, &c->io, c->fd, EV_WRITE, ms_client_io, c);	/* first the replies, then more requests */
 	else if (c->eof || (c->held && c->in.len > 0))
@@ -137,13 +139,13 @@ ms_tls_result(enum tls_result r, size_t n)
 }
 
 static ssize_t
-ms_write(struct ms_client *c, const void *data, size_t n)
+ms_write(struct ms_client *c, const void *data, size_t n, int flags)
 {
 	size_t	done;
 	enum tls_result r;
 
 	if (c->tls == NULL)
-		return send(c->fd, data, n, MSG_NOSIGNAL);
+		return send(c->fd, data, n, MSG_NOSIGNAL | flags);
 	r = tls_write(c->tls, data, n, &done);
 	return ms_tls_result(r, done);
 }
@@ -166,7 +168,7 @@ ms_client_flush(struct ms_client *c)
 	ssize_t n;
 
 	while (c->out.len > 0) {
-		n = ms_write(c, c->out.data, c->out.len);
+		n = ms_write(c, c->out.data, c->out.len, 0);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0) {
@@ -178,19 +180,25 @@ ms_client_flush(struct ms_client *c)
 	buf_shrink(&c->out, 0);
 }
 
-void
-ms_send(struct ms_client *c, const void *data, size_t n)
+static void
+ms_send_flags(struct ms_client *c, const void *data, size_t n, int flags)
 {
 	ssize_t done = 0;
 
 	if (c->broken)
 		return;
-	if (c->out.len == 0 && (done = ms_write(c, data, n)) < 0) {
+	if (c->out.len == 0 && (done = ms_write(c, data, n, flags)) < 0) {
 		c->broken = errno != EAGAIN && errno != EINTR;
 		done = 0;
 	}
 	if ((size_t) done < n && buf_add(&c->out, (const char *) data + done, n - (size_t) done) < 0)
 		c->broken = true;
+}
+
+void
+ms_send(struct ms_client *c, const void *data, size_t n)
+{
+	ms_send_flags(c, data, n, 0);
 }
 
 static void
@@ -203,7 +211,7 @@ ms_later_send(void *ctx)
 	for (unsigned i = 0; i < ms_later.n; i++) {
 		c = ms_later.of[i];
 		c->later = false;
-		if ((done = ms_write(c, c->out.data, c->out.len)) == (ssize_t) c->out.len) {
+		if ((done = ms_write(c, c->out.data, c->out.len, 0)) == (ssize_t) c->out.len) {
 			buf_reset(&c->out);
 			continue;
 		}
@@ -404,6 +412,18 @@ ms_fd(const struct ms_client *c)
 	return c->fd;
 }
 
+bool
+ms_peer(const struct ms_client *c, struct sockaddr_storage *ss)
+{
+	socklen_t len = sizeof *ss;
+
+	if (c->peer != NULL)
+		memcpy(ss, c->peer, len);
+	else if (getpeername(c->fd, (struct sockaddr *) ss, &len) < 0)
+		return false;
+	return true;
+}
+
 void
 ms_resume(struct ms_client *c)
 {
@@ -417,6 +437,13 @@ ms_finish(struct ms_client *c)
 {
 	c->held = c->last = true;
 	ev_defer_set(ms_process.loop, &c->resume, ms_client_resume, c);
+}
+
+void
+ms_finish_with(struct ms_client *c, const void *data, size_t n)
+{
+	ms_send_flags(c, data, n, MSG_MORE);
+	ms_finish(c);
 }
 
 void
@@ -472,7 +499,7 @@ ms_client_io(void *ctx, int fd, unsigned events)
 }
 
 void
-ms_client_new(int fd, struct buf *passed)
+ms_client_new(int fd, const struct sockaddr_storage *peer, struct buf *passed)
 {
 	struct ms_client *c = mem_alloc(sizeof *c);
 
@@ -485,7 +512,9 @@ ms_client_new(int fd, struct buf *passed)
 		c->passed = *passed;
 	TAILQ_INSERT_TAIL(&ms_process.clients, c, link);
 	ms_process.clients_n++;
+	c->peer = peer;
 	c->ctx = ms_process.ops->opened(c);
+	c->peer = NULL;
 	if (c->broken)
 		ms_client_close(c);
 	else

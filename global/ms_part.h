@@ -28,6 +28,7 @@ struct ms_client {
 	bool	eof;			/* nothing more will come */
 	bool	later;			/* a reply waits for others: it is in out, and one of those to be sent at the end of the turn */
 	int64_t active_ms;		/* last time bytes came or went */
+	const struct sockaddr_storage *peer;	/* known from accepting it, while it is new */
 	void   *ctx;
 	struct ev_io io;
 	struct ev_timer timer;		/* set while partial or while output waits */
@@ -65,8 +66,9 @@ void	ms_report_crowd(void);			/* there is a client more, or less */
 void	ms_left(void);				/* a client is gone: there may be nothing left to do */
 
 /* ms_client.c */
-/* ms_client_new - a connection is there; fd is the client's then, and so is the content of passed (NULL: none) */
-void	ms_client_new(int fd, struct buf *passed);
+/* ms_client_new - a connection is there; fd is the client's then, and so is the content of passed (NULL: none)
+ * peer	     who has connected, borrowed for the call; NULL: to be asked for */
+void	ms_client_new(int fd, const struct sockaddr_storage *peer, struct buf *passed);
 void	ms_client_close(struct ms_client *);
 
 /* ms_pass.c */

@@ -87,7 +87,7 @@ ms_pass_done(struct ms_pass *p)
 	}
 	sock_nonblock(fd, true);
 	ev_timer_cancel(ms_process.loop, &ms_process.idle);
-	ms_client_new(fd, &list);
+	ms_client_new(fd, NULL, &list);
 }
 
 static void

@@ -185,11 +185,13 @@ ms_pause_end(void *ctx)
 static void
 ms_accept(void *ctx, int listen_fd, unsigned events)
 {
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof peer;
 	int	fd;
 
 	(void) ctx;
 	(void) events;
-	if ((fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) < 0) {
+	if ((fd = accept4(listen_fd, (struct sockaddr *) &peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC)) < 0) {
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
 			msg_warn("accept: %s: no new clients for %d ms", strerror(errno), MS_PAUSE_MS);
 			ms_listen(false);
@@ -205,7 +207,7 @@ ms_accept(void *ctx, int listen_fd, unsigned events)
 		return;
 	}
 	ev_timer_cancel(ms_process.loop, &ms_process.idle);
-	ms_client_new(fd, NULL);
+	ms_client_new(fd, &peer, NULL);
 }
 
 static void

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/socket.h>
 
 #include <global/main_cf.h>
 #include <global/params.h>
@@ -71,8 +72,10 @@ void	ms_send(struct ms_client *, const void *, size_t n);
 void	ms_reply(struct ms_client *, const void *, size_t n);
 /* ms_resume - the held reply was sent (ms_send): go on with the client's next request, from the loop */
 void	ms_resume(struct ms_client *);
-/* ms_fd - the client's socket, for questions about it (getpeername); borrowed, neither to be read nor to be closed */
+/* ms_fd - the client's socket, for questions about it (getsockname); borrowed, neither to be read nor to be closed */
 int	ms_fd(const struct ms_client *);
+/* ms_peer - who has connected, as getpeername tells; false: it cannot be told. For a new client that is known already */
+bool	ms_peer(const struct ms_client *, struct sockaddr_storage *);
 /* ms_passed - for a client that was handed on: the value of this attribute, as client_address, client_port, server_address,
  * server_port; NULL: it was not said, or the client was accepted here. As trustworthy as who may connect to the service's socket */
 const char *ms_passed(const struct ms_client *, const char *name);
@@ -89,6 +92,9 @@ void	ms_starttls(struct ms_client *, struct tls_ctx *);
 /* ms_finish - the last reply was sent: close the connection when it is out; from `input` return MS_HOLD after it
  * Without a reply: close it from the loop, soon. */
 void	ms_finish(struct ms_client *);
+/* ms_finish_with - send this and ms_finish, for a client that has said goodbye: reply and end go in one packet, when the connection is
+ * closed, at the end of this turn */
+void	ms_finish_with(struct ms_client *, const void *, size_t n);
 /* ms_finish_slowly - likewise, for a client that may still be talking: closed while bytes come, a TCP connection is reset, and
  * the last reply lost. `closed` is called when the reply is out; then bytes are dropped for MS_LINGER_MS at most. */
 #define MS_LINGER_MS	2000

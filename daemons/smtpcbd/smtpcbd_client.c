@@ -219,10 +219,9 @@ static void
 smtpcbd_client_peer(struct smtpcbd_client *c)
 {
 	struct sockaddr_storage ss;
-	socklen_t len = sizeof ss;
 
 	snprintf(c->peer, sizeof c->peer, "unknown");
-	if (getpeername(ms_fd(c->ms), (struct sockaddr *) &ss, &len) < 0)
+	if (!ms_peer(c->ms, &ss))
 		return;
 	if (ss.ss_family == AF_INET)
 		inet_ntop(AF_INET, &((struct sockaddr_in *) &ss)->sin_addr, c->peer, sizeof c->peer);

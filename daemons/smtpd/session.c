@@ -143,7 +143,8 @@ session_finish(struct vh_conn *s)
 	if (s->finished)
 		return;
 	s->finished = true;
-	s->wire->finish(s->wire_ctx, s->run.call.hook != VH_HOOK_QUIT);
+	s->wire->finish(s->wire_ctx, s->out.data, s->out.len, s->run.call.hook != VH_HOOK_QUIT);
+	buf_shrink(&s->out, 0);
 }
 
 /* time limits */
@@ -203,8 +204,6 @@ session_end(struct vh_conn *s, const char *why)
 	ev_timer_cancel(smtpd.loop, &s->whole);
 	ev_timer_cancel(smtpd.loop, &s->penalty);
 	if (!s->in_input)
-		session_flush(s);
-	if (!s->in_input)
 		session_finish(s);
 }
 
@@ -214,11 +213,11 @@ session_go_on(struct vh_conn *s)
 {
 	if (s->in_input || s->busy)
 		return;
-	session_flush(s);
 	if (s->state == SESSION_CLOSED) {
 		session_finish(s);
 		return;
 	}
+	session_flush(s);
 	session_wait(s);
 	if (s->held) {
 		s->held = false;
@@ -382,17 +381,18 @@ smtpd_session_input(struct vh_conn *s, const char *data, size_t n, size_t *used_
 		used += s->state == SESSION_DATA ? session_data(s, data + used, n - used) :
 		    session_line(s, data + used, n - used);
 	s->in_input = false;
-	session_flush(s);
 	if (s->state == SESSION_CLOSED || s->state == SESSION_TLS) {
 		*used_r = n;				/* what follows is not for us, or an attempt to get in before TLS */
 		if (s->state == SESSION_CLOSED)
 			session_finish(s);
 		else {
+			session_flush(s);
 			s->held = true;
 			s->wire->starttls(s->wire_ctx);
 		}
 		return SMTPD_HOLD;
 	}
+	session_flush(s);
 	*used_r = used;
 	s->held = s->busy;
 	return s->busy ? SMTPD_HOLD : SMTPD_MORE;

@@ -91,9 +91,22 @@ session_name(struct vh_conn *s)
 	s->naming = peer_name_ask(smtpd.loop, smtpd_dns(), (const struct sockaddr *) &s->peer, smtpd.conf.name_ms, session_named, s);
 }
 
+void
+session_local(struct vh_conn *s)
+{
+	if (s->local_known)
+		return;
+	s->local_known = true;
+	if (s->local.ss_family == AF_UNSPEC && s->wire->local != NULL)
+		s->wire->local(s->wire_ctx, &s->local);
+	session_unmap(&s->local);
+	session_address(&s->local, s->local_ip, sizeof s->local_ip, &s->local_port);
+}
+
 struct vh_conn *
 smtpd_session_open(const struct smtpd_wire *wire, void *wire_ctx, const struct smtpd_peer *peer, bool *hold_r)
 {
+	static unsigned pid;
 	struct vh_conn *s = mem_alloc(sizeof *s);
 	const struct hook_answer *a;
 
@@ -104,11 +117,10 @@ smtpd_session_open(const struct smtpd_wire *wire, void *wire_ctx, const struct s
 	if (s->peer.ss_family != AF_INET && s->peer.ss_family != AF_INET6)
 		s->peer.ss_family = AF_UNSPEC;		/* a program on this host, over a UNIX socket */
 	session_unmap(&s->peer);
-	session_unmap(&s->local);
 	session_address(&s->peer, s->ip, sizeof s->ip, &s->port);
-	session_address(&s->local, s->local_ip, sizeof s->local_ip, &s->local_port);
-	snprintf(s->id, sizeof s->id, "%llX%X", (unsigned long long) ev_wall_us(smtpd.loop) & 0xffffffffffull,
-	    (unsigned) getpid() * 4096 + (unsigned) (smtpd.conns_seen++ & 4095));
+	if (pid == 0)
+		pid = (unsigned) getpid();		/* a child that drains goes on with its parent's, which is gone */
+	snprintf(s->id, sizeof s->id, "%llX%X", (unsigned long long) ev_wall_us(smtpd.loop) & 0xffffffffffull, pid * 4096 + (unsigned) (smtpd.conns_seen++ & 4095));
 	s->start_ms = ev_now_ms(smtpd.loop);
 	buf_init(&s->line, SMTP_COMMAND_PARAMS_MAX + 1);
 	buf_init(&s->out, SESSION_OUT_MAX);
@@ -134,8 +146,8 @@ smtpd_session_open(const struct smtpd_wire *wire, void *wire_ctx, const struct s
 	else
 		session_name(s);
 	s->in_input = false;
-	session_flush(s);
 	session_go_on(s);
+	session_flush(s);
 	s->held = s->busy;
 	*hold_r = s->busy || s->finished;
 	return s;

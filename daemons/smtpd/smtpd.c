@@ -46,10 +46,14 @@ smtpd_wire_resume(void *c)
 }
 
 static void
-smtpd_wire_finish(void *c, bool slowly)
+smtpd_wire_finish(void *c, const void *data, size_t n, bool slowly)
 {
-	if (slowly)
+	if (slowly) {
+		if (n > 0)
+			ms_send(c, data, n);
 		ms_finish_slowly(c);
+	} else if (n > 0)
+		ms_finish_with(c, data, n);
 	else
 		ms_finish(c);
 }
@@ -92,25 +96,32 @@ smtpd_passed(struct sockaddr_storage *ss, const char *address, const char *port)
 	}
 }
 
+/* smtpd_wire_local - few plugins want to know: asked for then */
+static void
+smtpd_wire_local(void *c, struct sockaddr_storage *ss)
+{
+	socklen_t len = sizeof *ss;
+
+	if (getsockname(ms_fd(c), (struct sockaddr *) ss, &len) < 0)
+		ss->ss_family = AF_UNSPEC;
+	smtpd_passed(ss, ms_passed(c, "server_address"), ms_passed(c, "server_port"));
+}
+
 static void *
 smtpd_opened(struct ms_client *c)
 {
 	static const struct smtpd_wire wire = {
-		smtpd_wire_send, smtpd_wire_resume, smtpd_wire_finish, smtpd_wire_starttls, smtpd_wire_peek
+		smtpd_wire_send, smtpd_wire_resume, smtpd_wire_finish, smtpd_wire_starttls, smtpd_wire_peek,
+		smtpd_wire_local
 	};
 	struct smtpd_peer peer;
-	socklen_t len = sizeof peer.peer;
 	struct vh_conn *s;
 	bool	hold;
 
 	memset(&peer, 0, sizeof peer);
-	if (getpeername(ms_fd(c), (struct sockaddr *) &peer.peer, &len) < 0)
+	if (!ms_peer(c, &peer.peer))
 		peer.peer.ss_family = AF_UNSPEC;
-	len = sizeof peer.local;
-	if (getsockname(ms_fd(c), (struct sockaddr *) &peer.local, &len) < 0)
-		peer.local.ss_family = AF_UNSPEC;
 	smtpd_passed(&peer.peer, ms_passed(c, "client_address"), ms_passed(c, "client_port"));
-	smtpd_passed(&peer.local, ms_passed(c, "server_address"), ms_passed(c, "server_port"));
 	ms_limit(c, smtpd.conf.idle_ms);
 	s = smtpd_session_open(&wire, c, &peer, &hold);
 	if (hold)

@@ -187,9 +187,11 @@ struct vh_txn {
 struct smtpd_wire {
 	void  (*send)(void *wire, const void *, size_t);
 	void  (*resume)(void *wire);		/* after SMTPD_HOLD: input may come again */
-	void  (*finish)(void *wire, bool slowly);	/* all is said: close when it is out; slowly: it may still be talking */
+	/* finish: these are the last bytes, if any: close when all is out; slowly: it may still be talking */
+	void  (*finish)(void *wire, const void *, size_t, bool slowly);
 	void  (*starttls)(void *wire);		/* TLS from the next byte on; smtpd_session_tls tells the result */
 	ssize_t (*peek)(void *wire, void *, size_t);	/* as vh_peek */
+	void  (*local)(void *wire, struct sockaddr_storage *);	/* our own address, when it was not given; NULL: always given */
 };
 
 enum session_state {
@@ -228,7 +230,7 @@ struct vh_conn {
 	char   *host;			/* reverse name; NULL: unknown */
 	struct peer_name *naming;	/* it is being found out */
 	char   *hello;
-	bool	esmtp, relay;
+	bool	esmtp, relay, local_known;
 	char	tls[16], cipher[64];	/* "" in clear */
 	/* what */
 	struct vh_txn *txn;
@@ -298,7 +300,7 @@ extern struct smtpd smtpd;
 void	smtpd_conf_make(struct smtpd_conf *, const struct params *);
 
 /* ---- a session: session.c, session_open.c, session_cmd.c, session_data.c ---- */
-struct smtpd_peer {			/* who has connected; AF_UNSPEC: not known */
+struct smtpd_peer {			/* who has connected, and to what; AF_UNSPEC: not known, or asked for when it is wanted */
 	struct sockaddr_storage peer, local;
 };
 /* smtpd_session_open - NULL with *hold_r false: refused by pre_connection, close at once.
@@ -315,6 +317,7 @@ void	smtpd_session_dismiss(struct vh_conn *, bool late);
 void	smtpd_session_closed(struct vh_conn **, const char *why);	/* the connection is gone */
 
 /* within the session */
+void	session_local(struct vh_conn *);			/* our own address, from here on */
 void	session_say(struct vh_conn *, unsigned code, const char *enh, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 void	session_raw(struct vh_conn *, const char *, size_t n);	/* bytes as they are */
 void	session_error(struct vh_conn *, unsigned code, const char *enh, const char *fmt, ...) __attribute__((format(printf, 4, 5)));

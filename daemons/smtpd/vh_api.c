@@ -225,8 +225,6 @@ const char *vh_conn_id(const struct vh_conn *c) { return c->id; }
 const struct sockaddr *vh_conn_peer(const struct vh_conn *c) { return (const void *) &c->peer; }
 const char *vh_conn_ip(const struct vh_conn *c) { return c->ip; }
 unsigned vh_conn_port(const struct vh_conn *c) { return c->port; }
-const char *vh_conn_local_ip(const struct vh_conn *c) { return c->local_ip; }
-unsigned vh_conn_local_port(const struct vh_conn *c) { return c->local_port; }
 const char *vh_conn_host(const struct vh_conn *c) { return c->host != NULL ? c->host : "unknown"; }
 const char *vh_conn_hello(const struct vh_conn *c) { return c->hello != NULL ? c->hello : ""; }
 bool vh_conn_esmtp(const struct vh_conn *c) { return c->esmtp; }
@@ -236,6 +234,20 @@ void vh_conn_set_relay(struct vh_conn *c, bool relay) { c->relay = relay; }
 int64_t vh_conn_start_ms(const struct vh_conn *c) { return c->start_ms; }
 unsigned vh_conn_total(void) { return smtpd.conns_n; }
 unsigned vh_conn_limit(void) { return smtpd.conf.client_limit; }
+
+const char *
+vh_conn_local_ip(const struct vh_conn *c)
+{
+	session_local((struct vh_conn *) (uintptr_t) c);	/* what it remembers is no change */
+	return c->local_ip;
+}
+
+unsigned
+vh_conn_local_port(const struct vh_conn *c)
+{
+	session_local((struct vh_conn *) (uintptr_t) c);
+	return c->local_port;
+}
 
 unsigned
 vh_conn_same_ip(const struct vh_conn *c)

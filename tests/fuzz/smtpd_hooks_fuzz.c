@@ -52,11 +52,13 @@ wire_resume(void *ctx)
 }
 
 static void
-wire_finish(void *ctx, bool slowly)
+wire_finish(void *ctx, const void *data, size_t n, bool slowly)
 {
 	struct client *c = ctx;
 
 	(void) slowly;
+	if (n > 0)
+		wire_send(ctx, data, n);
 	if (c->finished)
 		abort();
 	c->finished = true;
@@ -78,7 +80,7 @@ wire_peek(void *ctx, void *data, size_t n)
 	return (ssize_t) n;
 }
 
-static const struct smtpd_wire wire = { wire_send, wire_resume, wire_finish, wire_starttls, wire_peek };
+static const struct smtpd_wire wire = { wire_send, wire_resume, wire_finish, wire_starttls, wire_peek, NULL };
 
 static void
 client_input(struct client *c)

@@ -37,9 +37,11 @@ wire_resume(void *ctx)
 }
 
 static void
-wire_finish(void *ctx, bool slowly)
+wire_finish(void *ctx, const void *data, size_t n, bool slowly)
 {
-	(void) ctx, (void) slowly;
+	(void) slowly;
+	if (n > 0)
+		wire_send(ctx, data, n);
 	if (wire.finished)
 		abort();
 	wire.finished = true;
@@ -129,7 +131,7 @@ begin(void)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	static const struct smtpd_wire ops = { wire_send, wire_resume, wire_finish, wire_starttls, wire_peek };
+	static const struct smtpd_wire ops = { wire_send, wire_resume, wire_finish, wire_starttls, wire_peek, NULL };
 	static const struct smtpd_peer peer;
 	const char *p = (const char *) data + 1, *end = (const char *) data + n;
 	struct vh_conn *s;

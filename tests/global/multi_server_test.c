@@ -1,7 +1,8 @@
 /* tests/global/multi_server_test.c - the worker skeleton, run as a daemon of its own: this program, executed again
  * The daemon answers each line: "echo X" with X, "hold" after 50 ms with "held", "big" with 200 kB, "quit" by closing.
  * With ECHO_TALK in the environment it is held from the beginning for 50 ms, greets with what it has seen until then, answers "bye" by
- * closing slowly and "who" with what was handed over, says "leaving" when it drains.
+ * closing slowly, "quit" with six bytes and the end, and with 400 kB when there is more in the line's packet, and "who" with what was
+ * handed over, says "leaving" when it drains.
  */
 #include <global/multi_server.h>
 
@@ -167,6 +168,13 @@ echo_talk_input(struct ms_client *ms, void *ctx, const char *data, size_t n, siz
 	if (n >= 4 && memcmp(data, "bye\n", 4) == 0) {
 		echo_say(ms, "bye\n", 4);
 		ms_finish_slowly(ms);
+		return MS_HOLD;
+	}
+	if (n >= 5 && memcmp(data, "quit\n", 5) == 0) {
+		static char big[400000];
+
+		memset(big, 'q', sizeof big);
+		ms_finish_with(ms, big, n == 5 ? 6 : sizeof big);
 		return MS_HOLD;
 	}
 	if (n >= 4 && memcmp(data, "who\n", 4) == 0) {
@@ -637,6 +645,19 @@ test_conversations(void **state)
 	assert_memory_equal(rubbish, "peek 100 early 1\nbye\n", 21);
 	assert_int_equal(read(fd, rubbish, 1), 0);	/* an end, and no reset */
 	close(fd);
+	/* the last reply and the end in one: a short one, and one that the socket does not take at once */
+	for (int big = 0; big < 2; big++) {
+		static char all[400001];
+
+		fd = mini_master_connect(&m);
+		hears(fd, "peek 0 early 0\n");
+		assert_int_equal(write(fd, big ? "quit\n.\n" : "quit\n", big ? 7 : 5), big ? 7 : 5);
+		if (big)
+			poll(NULL, 0, 20);		/* nobody reads */
+		assert_int_equal(test_read_some(fd, all, sizeof all, sizeof all, WAIT_MS), big ? 400000 : 6);
+		assert_int_equal(read(fd, all, 1), 0);
+		close(fd);
+	}
 	/* draining: told so */
 	fd = mini_master_connect(&m);
 	hears(fd, "peek 0 early 0\n");

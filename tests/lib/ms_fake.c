@@ -102,6 +102,14 @@ ms_fd(const struct ms_client *c)
 	return c->fd;
 }
 
+__attribute__((weak)) bool
+ms_peer(const struct ms_client *c, struct sockaddr_storage *ss)
+{
+	socklen_t len = sizeof *ss;
+
+	return getpeername(c->fd, (struct sockaddr *) ss, &len) == 0;
+}
+
 struct ms_client *
 ms_fake_client_on(int fd, int peer)
 {

@@ -45,11 +45,13 @@ rig_resume(void *ctx)
 }
 
 static void
-rig_finish(void *ctx, bool slowly)
+rig_finish(void *ctx, const void *data, size_t n, bool slowly)
 {
 	struct smtpd_rig_client *c = ctx;
 
 	assert_false(c->finished);
+	if (n > 0)
+		rig_send(ctx, data, n);
 	c->finished = true;
 	c->slowly = slowly;
 }
@@ -72,7 +74,7 @@ rig_peek(void *ctx, void *data, size_t n)
 	return (ssize_t) n;
 }
 
-static const struct smtpd_wire rig_wire = { rig_send, rig_resume, rig_finish, rig_starttls, rig_peek };
+static const struct smtpd_wire rig_wire = { rig_send, rig_resume, rig_finish, rig_starttls, rig_peek, NULL };
 
 void
 smtpd_rig_setup(const char *text, const char *settings_dir)
