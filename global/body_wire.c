@@ -20,6 +20,22 @@ body_wire_run(const char *p, size_t n)
 	return cr != NULL ? (size_t) (cr - p) : n;
 }
 
+/* body_wire_lines - from p on, the beginning of a line: bytes of whole lines that go out as they are */
+static size_t
+body_wire_lines(const char *p, size_t n)
+{
+	const char *at = p, *end = p + n, *lf;
+	size_t	look;
+
+	while (at < end && *at != '.') {
+		look = (size_t) (end - at) < BODY_WIRE_LOOK ? (size_t) (end - at) : BODY_WIRE_LOOK;
+		if ((lf = memchr(at, '\n', look)) == NULL || memchr(at, '\r', (size_t) (lf - at)) != lf - 1)
+			break;
+		at = lf + 1;
+	}
+	return (size_t) (at - p);
+}
+
 /* body_wire_walk - both add and count; out NULL: count only */
 static uint64_t
 body_wire_walk(struct body_wire *w, struct buf *out, const char *p, size_t n)
@@ -35,6 +51,12 @@ body_wire_walk(struct body_wire *w, struct buf *out, const char *p, size_t n)
 			continue;
 		}
 		w->cr = false;
+		if (!w->in_line && w->form == BODY_SMTP && (run = body_wire_lines(p, n)) > 0) {
+			total += run;
+			if (out != NULL)
+				buf_add(out, p, run);
+			continue;
+		}
 		if (*p == '\n' || *p == '\r') {
 			w->cr = *p == '\r';
 			w->in_line = false;

@@ -89,7 +89,7 @@ smtp_client_body_more(struct smtp_client *c)
 		if (n == 0) {
 			body_wire_end(&c->body.wire, &c->out);
 			c->body.ended = true;
-		} else
+		} else if (buf_room(&c->out, (size_t) n + 80) != NULL)	/* as a rule that is enough, and the end fits as well */
 			body_wire_add(&c->body.wire, &c->out, data, (size_t) n);
 		if (c->out.full)
 			msg_panic("smtp_client: a part of the message does not fit");

@@ -32,18 +32,36 @@ utf8_seq(const char *s, size_t n)
 	return len;
 }
 
-bool
-utf8_valid(const char *s, size_t n)
+/* utf8_ascii - whole groups of eight bytes of ASCII at the beginning: most text is that; their bytes */
+static size_t
+utf8_ascii(const char *s, size_t n)
 {
 	uint64_t eight;
-	size_t	i = 0, len;
+	size_t	i = 0;
 
-	for (; n - i >= sizeof eight; i += sizeof eight) {	/* most text is ASCII: eight bytes at a time */
+	for (; n - i >= sizeof eight; i += sizeof eight) {
 		memcpy(&eight, s + i, sizeof eight);
 		if ((eight & 0x8080808080808080) != 0)
 			break;
 	}
-	for (; i < n; i += len)
+	return i;
+}
+
+bool
+utf8_is_ascii(const char *s, size_t n)
+{
+	for (size_t i = utf8_ascii(s, n); i < n; i++)
+		if ((unsigned char) s[i] >= 0x80)
+			return false;
+	return true;
+}
+
+bool
+utf8_valid(const char *s, size_t n)
+{
+	size_t	len;
+
+	for (size_t i = utf8_ascii(s, n); i < n; i += len)
 		if ((len = utf8_seq(s + i, n - i)) == 0)
 			return false;
 	return true;

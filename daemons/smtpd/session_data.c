@@ -9,6 +9,7 @@
 #include <global/stats.h>
 #include <util/mem.h>
 #include <util/msg.h>
+#include <util/utf8.h>
 
 #include "smtpd.h"
 
@@ -172,11 +173,7 @@ data_keep(struct vh_conn *s, const char *p, size_t n)
 		return;
 	}
 	if (!t->eight)
-		for (size_t i = 0; i < n; i++)
-			if ((unsigned char) p[i] >= 0x80) {
-				t->eight = true;
-				break;
-			}
+		t->eight = !utf8_is_ascii(p, n);
 	if (body_add(&t->body, p, n) < 0)
 		msg_warn("%s: the message cannot be kept: smtpd_spool_directory: %s", t->id, strerror(errno));
 }

@@ -29,6 +29,8 @@ body_wire_test_forms(void **state)
 		{ "CR CR LF", "a\r\r\nb\r\n", "a\r\n\r\nb\r\n.\r\n", "a\n\nb\n" },
 		{ "LF CR", "a\n\rb", "a\r\n\r\nb\r\n.\r\n", "a\n\nb\n" },
 		{ "last byte is a CR", "a\r", "a\r\n.\r\n", "a\n" },
+		{ "one line among others", "a\r\nb\r\nc\nd\r\n.e\r\nf\r\ng\rh\r\ni\r\n", "a\r\nb\r\nc\r\nd\r\n..e\r\nf\r\ng\r\nh\r\ni\r\n.\r\n",
+		  "a\nb\nc\nd\n.e\nf\ng\nh\ni\n" },
 		{ "8-bit", "\303\251\377\r\n", "\303\251\377\r\n.\r\n", "\303\251\377\n" },
 	};
 

@@ -132,6 +132,17 @@ test_over_long(void **state)
 			fail_msg("row %zu is taken for UTF-8", i);
 	assert_int_equal(utf8_seq("", 0), 0);
 	assert_true(utf8_valid("", 0));
+	for (size_t n = 0; n < 20; n++) {		/* wherever the byte is, in a group of eight or behind it */
+		char	text[20];
+
+		memset(text, 'x', sizeof text);
+		assert_true(utf8_is_ascii(text, n));
+		for (size_t at = 0; at < sizeof text; at++) {
+			text[at] = (char) 0x80;
+			assert_int_equal(utf8_is_ascii(text, n), at >= n);
+			text[at] = 'x';
+		}
+	}
 	assert_true(utf8_valid(S("a\0b\xc3\xa9")));
 	assert_false(utf8_valid(S("a\xc3\xa9\xa9")));
 }
