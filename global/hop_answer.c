@@ -82,7 +82,8 @@ hop_answer_reply(struct hop_answer *a, const struct smtp_said *said, enum smtp_a
 	if (r->dsn[0] != 0 && strncmp(p, r->dsn, strlen(r->dsn)) == 0)
 		p += strlen(r->dsn);
 	p += strspn(p, " ");
-	smtp_said_reply(&text, said, at, r, false);
+	if (v != HOP_OK)
+		smtp_said_reply(&text, said, at, r, false);
 	hop_answer_set(a, v, dsn, v == HOP_OK ? p : buf_str(&text));
 	hop_answer_said(a, p);
 	a->code = r->code;

@@ -109,12 +109,37 @@ smtp_reply_byte(struct smtp_reply *r, unsigned char c)
 	}
 }
 
+/* smtp_reply_run - bytes of one line that need no look each; how many */
+static size_t
+smtp_reply_run(struct smtp_reply *r, const char *p, size_t n)
+{
+	size_t	run = 0, part;
+
+	while (run < n && (unsigned char) p[run] >= 0x20 && p[run] != 0x7f)
+		run++;
+	if (run == 0 || run > SMTP_REPLY_BYTES_MAX - r->bytes)
+		return 0;
+	if (r->line_len == 0 && r->lines > 0 && r->text.len < r->text.max)
+		buf_addc(&r->text, '\n');
+	part = run < sizeof r->head - r->head_len ? run : sizeof r->head - r->head_len;
+	memcpy(r->head + r->head_len, p, part);
+	r->head_len += part;
+	part = run < SMTP_REPLY_LINE_MAX - r->line_len ? run : SMTP_REPLY_LINE_MAX - r->line_len;
+	r->line_len += part;
+	buf_add(&r->text, p, part < r->text.max - r->text.len ? part : r->text.max - r->text.len);
+	r->bytes += run;
+	return run;
+}
+
 enum smtp_reply_result
 smtp_reply_feed(struct smtp_reply *r, const char *data, size_t n, size_t *used_r)
 {
 	enum smtp_reply_result result;
+	size_t	run;
 
 	for (size_t i = 0; i < n; i++) {
+		if (!r->cr && (run = smtp_reply_run(r, data + i, n - i)) > 0 && (i += run) == n)
+			break;
 		if (data[i] == '\n') {
 			r->cr = false;
 			r->bytes++;

@@ -545,7 +545,7 @@ smtp_send_open(struct ev_loop *loop, struct smtp_hop *hop, const struct smtp_sen
 	s->utf8 = mail->utf8;
 	s->eightbit = mail->eightbit;
 	s->size = mail->size;
-	for (size_t i = 0; i < NELEM(xclient); i++)
+	for (size_t i = 0; conf->xclient && i < NELEM(xclient); i++)
 		s->xclient[i] = xclient[i] != NULL ? mem_strdup(xclient[i]) : NULL;
 	if (strpbrk(mail->sender, "\r\n") != NULL) {
 		hop_answer_set(&s->all, HOP_HARD, "5.1.7", "this sender cannot be said");

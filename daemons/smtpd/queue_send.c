@@ -223,23 +223,32 @@ queue_send_txn(struct vh_call *call)
 	return t;
 }
 
+/* queue_send_client - who the client is */
+static void
+queue_send_client(struct smtp_send_mail *mail, const struct vh_conn *conn, char *addr, size_t addr_size, char *port, size_t port_size)
+{
+	const char *host = vh_conn_host(conn);
+	bool	ip6 = vh_conn_peer(conn)->sa_family == AF_INET6, known = vh_conn_peer(conn)->sa_family != AF_UNSPEC;
+
+	snprintf(addr, addr_size, "%s%s", ip6 ? "IPV6:" : "", vh_conn_ip(conn));
+	snprintf(port, port_size, "%u", vh_conn_port(conn));
+	mail->name = strcmp(host, "unknown") != 0 ? host : NULL;
+	mail->addr = known ? addr : NULL;
+	mail->port = known ? port : NULL;
+	mail->helo = *vh_conn_hello(conn) != 0 ? vh_conn_hello(conn) : NULL;
+}
+
 static void
 queue_send_open(struct queue_txn *t, struct vh_call *call, uint64_t size)
 {
 	struct vh_conn *conn = vh_conn(call);
 	struct vh_txn *txn = vh_txn(call);
-	const char *host = vh_conn_host(conn), *ip = vh_conn_ip(conn);
-	bool	ip6 = vh_conn_peer(conn)->sa_family == AF_INET6, known = vh_conn_peer(conn)->sa_family != AF_UNSPEC;
 	char	addr[80], port[16];
 	struct smtp_send_mail mail = { .sender = vh_addr_text(vh_sender(txn)), .utf8 = vh_smtputf8(txn), .eightbit = vh_8bitmime(txn),
 	    .size = size, .proto = vh_conn_esmtp(conn) ? "ESMTP" : "SMTP" };
 
-	snprintf(addr, sizeof addr, "%s%s", ip6 ? "IPV6:" : "", ip);
-	snprintf(port, sizeof port, "%u", vh_conn_port(conn));
-	mail.name = strcmp(host, "unknown") != 0 ? host : NULL;
-	mail.addr = known ? addr : NULL;
-	mail.port = known ? port : NULL;
-	mail.helo = *vh_conn_hello(conn) != 0 ? vh_conn_hello(conn) : NULL;
+	if (t->q->conf.xclient)
+		queue_send_client(&mail, conn, addr, sizeof addr, port, sizeof port);
 	t->send = smtp_send_open(smtpd_loop(), t->q->hop, &t->q->conf, &mail, &queue_send_ops, t);
 }
 

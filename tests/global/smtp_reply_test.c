@@ -78,6 +78,8 @@ smtp_reply_test_feed(void **state)
 				    cases[i].code, cases[i].lines);
 			if (strcmp(r.dsn, cases[i].dsn) != 0)
 				fail_msg("%s: got detail %s, want %s", cases[i].name, r.dsn, cases[i].dsn);
+			if (strpbrk(buf_str(&r.text), "\001\t\r\177") != NULL)
+				fail_msg("%s: the text has control characters", cases[i].name);
 			if (strcmp(buf_str(&show), cases[i].show) != 0)
 				fail_msg("%s: got [%s], want [%s]", cases[i].name, buf_str(&show), cases[i].show);
 			if (cut == 20 && got == SMTP_REPLY_DONE && strcmp(cases[i].in + at, cases[i].rest) != 0)
