@@ -153,15 +153,18 @@ vh_header(const struct vh_txn *t, const char *name, size_t nth, size_t *len_r)
 static bool
 header_value(struct buf *out, const char *value)
 {
-	for (const char *p = value; *p != 0; p++) {
-		if (*p == '\n') {
-			if (p[1] != ' ' && p[1] != '\t')
-				return false;
-			buf_adds(out, "\r\n");
-		} else if (((unsigned char) *p < ' ' && *p != '\t') || *p == 127)
+	size_t	run;
+
+	for (const char *p = value; *p != 0; p += run) {
+		for (run = 0; ((unsigned char) p[run] >= ' ' && p[run] != 127) || p[run] == '\t'; run++)
+			;
+		buf_add(out, p, run);
+		if (p[run] == 0)
+			break;
+		if (p[run] != '\n' || (p[run + 1] != ' ' && p[run + 1] != '\t'))
 			return false;
-		else
-			buf_addc(out, *p);
+		buf_adds(out, "\r\n");
+		run++;
 	}
 	return utf8_valid(value, strlen(value));
 }
@@ -189,11 +192,24 @@ vh_header_add(struct vh_txn *t, const char *name, const char *value)
 	return true;
 }
 
+/* message_date - now; made once a second */
+static const char *
+message_date(void)
+{
+	static int64_t made_s = -1;
+	static char date[64];
+	int64_t now_s = ev_wall_s(smtpd.loop);
+
+	if (now_s != made_s)
+		mail_date(date, sizeof date, now_s);
+	made_s = now_s;
+	return date;
+}
+
 void
 message_received(struct vh_conn *s, struct vh_txn *t, const char *value)
 {
 	struct buf text = BUF_INIT(4096);
-	char	date[64];
 
 	if (value != NULL && vh_header_add(t, "Received", value))
 		return;
@@ -205,7 +221,7 @@ message_received(struct vh_conn *s, struct vh_txn *t, const char *value)
 	    t->smtputf8 ? "UTF8" : "", t->smtputf8 ? "SMTP" : s->esmtp ? "ESMTP" : "SMTP", s->tls[0] != 0 && s->esmtp ? "S" : "", t->id);
 	if (t->rcpts == 1)
 		buf_addf(&text, "\n\tfor <%s>", t->rcpt[0]->text);
-	buf_addf(&text, ";\n\t%s", mail_date(date, sizeof date, ev_wall_s(smtpd.loop)));
+	buf_addf(&text, ";\n\t%s", message_date());
 	if (!vh_header_add(t, "Received", buf_str(&text)))
 		vh_header_add(t, "Received", "by unknown");		/* an address with a control character: cannot be */
 	buf_fini(&text);

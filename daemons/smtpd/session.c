@@ -2,6 +2,7 @@
  * What commands do is in session_cmd.c, what happens to a message in session_data.c. A session never reads by itself: bytes
  * come through smtpd_session_input, and while a plugin is suspended (busy) the rest of them is held back.
  */
+#include <bsd/string.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@
 
 #include "smtpd.h"
 
+#define SESSION_OUT_KEEP 256		/* memory kept from one reply to the next */
 #define SESSION_REPLY_MAX 500		/* bytes of a reply line before CR LF: RFC 5321 section 4.5.3.1.5 has 512 */
 
 /* saying */
@@ -23,7 +25,7 @@ session_flush(struct vh_conn *s)
 	if (s->out.len == 0 || s->penalty.pos != 0)
 		return;
 	s->wire->send(s->wire_ctx, s->out.data, s->out.len);
-	buf_shrink(&s->out, 0);
+	buf_shrink(&s->out, SESSION_OUT_KEEP);
 }
 
 void
@@ -41,16 +43,21 @@ session_raw(struct vh_conn *s, const char *data, size_t n)
 static void
 session_line_out(struct vh_conn *s, unsigned code, bool more, const char *enh, const char *text, size_t n)
 {
-	char	line[SESSION_REPLY_MAX + 8];
-	int	len;
+	char	line[SESSION_REPLY_MAX + 8] = { (char) ('0' + code / 100 % 10), (char) ('0' + code / 10 % 10), (char) ('0' + code % 10),
+		more ? '-' : ' ' };
+	size_t	len = 4;
 
-	len = snprintf(line, sizeof line - 2, "%u%c%s%s", code, more ? '-' : ' ', enh != NULL ? enh : "", enh != NULL ? " " : "");
-	if (n > SESSION_REPLY_MAX - (size_t) len)
-		n = utf8_cut(text, n, SESSION_REPLY_MAX - (size_t) len);
+	if (enh != NULL) {
+		strlcpy(line + len, enh, 12);		/* vh_call's */
+		len += strlen(line + len);
+		line[len++] = ' ';
+	}
+	if (n > SESSION_REPLY_MAX - len)
+		n = utf8_cut(text, n, SESSION_REPLY_MAX - len);
 	memcpy(line + len, text, n);
 	utf8_sanitise(line + len, n, s->txn != NULL && s->txn->smtputf8);
 	memcpy(line + len + n, "\r\n", 2);
-	session_raw(s, line, (size_t) len + n + 2);
+	session_raw(s, line, len + n + 2);
 }
 
 /* session_reply - text may have several lines; the enhanced code is made to agree with the code */
@@ -83,9 +90,13 @@ session_say(struct vh_conn *s, unsigned code, const char *enh, const char *fmt, 
 	va_list ap;
 
 	va_start(ap, fmt);
-	buf_addv(&text, fmt, ap);
+	if (strcmp(fmt, "%s") == 0)			/* as a rule */
+		session_reply(s, code, enh, va_arg(ap, const char *));
+	else {
+		buf_addv(&text, fmt, ap);
+		session_reply(s, code, enh, buf_str(&text));
+	}
 	va_end(ap);
-	session_reply(s, code, enh, buf_str(&text));
 	buf_fini(&text);
 }
 

@@ -1,10 +1,12 @@
 /* daemons/smtpd/session_open.c - the beginning and the end of a session: who has connected, may it stay, what is it called */
 #include <arpa/inet.h>
+#include <bsd/string.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include <global/client_addr.h>
 #include <global/smtp_command.h>
 #include <global/stats.h>
 #include <util/mem.h>
@@ -20,11 +22,19 @@ session_address(const struct sockaddr_storage *ss, char *ip, size_t size, unsign
 	const struct sockaddr_in *v4 = (const void *) ss;
 	const struct sockaddr_in6 *v6 = (const void *) ss;
 
-	snprintf(ip, size, "unknown");
-	if (ss->ss_family == AF_INET && inet_ntop(AF_INET, &v4->sin_addr, ip, (socklen_t) size) != NULL)
+	struct client_addr a = { .bits = 32 };
+	struct buf text = BUF_INIT(size - 1);
+
+	strlcpy(ip, "unknown", size);
+	if (ss->ss_family == AF_INET) {
+		memcpy(a.bytes, &v4->sin_addr, 4);
+		client_addr_print(&a, 32, &text);	/* every client has one: without printf */
+		strlcpy(ip, buf_str(&text), size);
 		*port = ntohs(v4->sin_port);
-	else if (ss->ss_family == AF_INET6 && inet_ntop(AF_INET6, &v6->sin6_addr, ip, (socklen_t) size) != NULL)
+	}
+	if (ss->ss_family == AF_INET6 && inet_ntop(AF_INET6, &v6->sin6_addr, ip, (socklen_t) size) != NULL)
 		*port = ntohs(v6->sin6_port);
+	buf_fini(&text);
 }
 
 /* session_unmap - an IPv4 client on an IPv6 socket is an IPv4 client */
