@@ -53,9 +53,11 @@ smtp_command_parse(struct smtp_command *c, const char *line, size_t n)
 	c->name = (struct smtp_word) { line, len };
 	c->arg = (struct smtp_word) { line + len, n - len };
 	smtp_word_trim(&c->arg);
-	for (enum smtp_verb v = SMTP_VERB_UNKNOWN + 1; v < SMTP_VERBS; v++)
-		if (smtp_word_is(&c->name, smtp_verbs[v]))
+	for (enum smtp_verb v = SMTP_VERB_UNKNOWN + 1; v < SMTP_VERBS && len > 0; v++)
+		if ((line[0] & 0xdf) == smtp_verbs[v][0] && smtp_word_is(&c->name, smtp_verbs[v])) {	/* most differ there */
 			c->verb = v;
+			break;
+		}
 }
 
 bool
