@@ -169,6 +169,13 @@ header_value(struct buf *out, const char *value)
 	return utf8_valid(value, strlen(value));
 }
 
+static void
+message_words(struct buf *out, const char *const *words)
+{
+	for (; *words != NULL; words++)
+		buf_adds(out, *words);
+}
+
 bool
 vh_header_add(struct vh_txn *t, const char *name, const char *value)
 {
@@ -178,7 +185,7 @@ vh_header_add(struct vh_txn *t, const char *name, const char *value)
 	for (const char *p = name; *p != 0; p++)
 		ok = ok && header_ftext((unsigned char) *p);
 	if (ok) {
-		buf_addf(&all, "%s: ", name);
+		message_words(&all, (const char *const []) { name, ": ", NULL });
 		ok = header_value(&all, value);
 		buf_adds(&all, "\r\n");
 		buf_add(&all, buf_str(&t->added), t->added.len);
@@ -213,15 +220,15 @@ message_received(struct vh_conn *s, struct vh_txn *t, const char *value)
 
 	if (value != NULL && vh_header_add(t, "Received", value))
 		return;
-	buf_addf(&text, "from %s (%s [%s%s])\n", s->hello != NULL ? s->hello : "unknown", vh_conn_host(s),
-	    s->peer.ss_family == AF_INET6 ? "IPv6:" : "", s->ip);
+	message_words(&text, (const char *const []) { "from ", s->hello != NULL ? s->hello : "unknown", " (", vh_conn_host(s), " [",
+	    s->peer.ss_family == AF_INET6 ? "IPv6:" : "", s->ip, "])\n", NULL });
 	if (s->tls[0] != 0)
-		buf_addf(&text, "\t(using %s with cipher %s)\n", s->tls, s->cipher);
-	buf_addf(&text, "\tby %s (%s) with %s%s%s id %s", smtpd.conf.hostname, smtpd.conf.mail_name,
-	    t->smtputf8 ? "UTF8" : "", t->smtputf8 ? "SMTP" : s->esmtp ? "ESMTP" : "SMTP", s->tls[0] != 0 && s->esmtp ? "S" : "", t->id);
+		message_words(&text, (const char *const []) { "\t(using ", s->tls, " with cipher ", s->cipher, ")\n", NULL });
+	message_words(&text, (const char *const []) { "\tby ", smtpd.conf.hostname, " (", smtpd.conf.mail_name, ") with ",
+	    t->smtputf8 ? "UTF8SMTP" : s->esmtp ? "ESMTP" : "SMTP", s->tls[0] != 0 && s->esmtp ? "S" : "", " id ", t->id, NULL });
 	if (t->rcpts == 1)
-		buf_addf(&text, "\n\tfor <%s>", t->rcpt[0]->text);
-	buf_addf(&text, ";\n\t%s", message_date());
+		message_words(&text, (const char *const []) { "\n\tfor <", t->rcpt[0]->text, ">", NULL });
+	message_words(&text, (const char *const []) { ";\n\t", message_date(), NULL });
 	if (!vh_header_add(t, "Received", buf_str(&text)))
 		vh_header_add(t, "Received", "by unknown");		/* an address with a control character: cannot be */
 	buf_fini(&text);
