@@ -7,6 +7,7 @@
 #include <global/client_list.h>
 #include <global/name_table.h>
 #include <global/pattern.h>
+#include <util/ascii.h>
 #include <util/mem.h>
 
 #define ADDRESS_MAX	4096		/* longer ones are in no list */
@@ -85,9 +86,7 @@ address_list_add(void *ctx, char *text, size_t len, unsigned line, struct buf *w
 		else
 			l->patterns++;
 	} else {
-		for (char *p = text; *p != 0; p++)
-			if (*p >= 'A' && *p <= 'Z')
-				*p = (char) (*p + 32);
+		ascii_lower(text, len);
 		at = strrchr(text, '@');
 		if (at == text || (at == NULL && text[0] == '.')) {	/* @domain, .domain */
 			text++;
@@ -167,8 +166,8 @@ address_list_match(struct address_list *l, const char *address, const struct cli
 
 	if (l->n == 0 || n == 0 || n > ADDRESS_MAX)
 		return 0;
-	for (size_t i = 0; i <= n; i++)
-		lower[i] = address[i] >= 'A' && address[i] <= 'Z' ? (char) (address[i] + 32) : address[i];
+	memcpy(lower, address, n + 1);
+	ascii_lower(lower, n);
 	while (lower[n - 1] == '.' && n > 1)
 		lower[--n] = 0;
 	at = strrchr(lower, '@');
@@ -188,7 +187,7 @@ address_list_match(struct address_list *l, const char *address, const struct cli
 		    over)) != 0)
 			return line;
 	}
-	domain = at != NULL ? at + 1 : "";
+	domain = at != NULL && l->domains.n > 0 ? at + 1 : "";
 	for (; *domain != 0; domain = domain + strcspn(domain, "."), domain += *domain == '.')
 		if ((line = address_list_find(l, &l->domains, name_table_find(&l->domains, domain, strlen(domain)), client, name,
 		    over)) != 0)

@@ -9,6 +9,7 @@
 #include <global/name_table.h>
 #include <global/net_tree.h>
 #include <global/pattern.h>
+#include <util/ascii.h>
 #include <util/mem.h>
 
 #define CLIENT_NAME_MAX	255
@@ -105,12 +106,10 @@ client_list_add(void *ctx, char *text, size_t len, unsigned line, struct buf *wh
 		text[--len] = 0;
 	if (len == 0 || len > CLIENT_NAME_MAX)
 		return "not a client name";
-	for (char *q = text; *q != 0; q++) {
+	for (char *q = text; *q != 0; q++)
 		if (!isalnum((unsigned char) *q) && strchr(".-_", *q) == NULL && (unsigned char) *q < 0x80)
 			return "use an address, a network, a domain or /expression/";
-		if (*q >= 'A' && *q <= 'Z')
-			*q = (char) (*q + 32);
-	}
+	ascii_lower(text, len);
 	name_table_add(&l->names, text, len, line);
 	return NULL;
 }
@@ -151,8 +150,8 @@ client_list_match(struct client_list *l, const struct client_addr *a, const char
 		return line;
 	if (n == 0 || n > CLIENT_NAME_MAX)
 		return 0;
-	for (size_t i = 0; i <= n; i++)
-		lower[i] = name[i] >= 'A' && name[i] <= 'Z' ? (char) (name[i] + 32) : name[i];
+	memcpy(lower, name, n + 1);
+	ascii_lower(lower, n);
 	if (lower[n - 1] == '.')
 		lower[--n] = 0;
 	if ((e = name_table_find_domain(&l->names, lower, n)) != NULL)

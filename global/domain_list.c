@@ -1,12 +1,12 @@
 /* global/domain_list.c - lists of domains */
 #include "domain_list.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <strings.h>
 
+#include <util/ascii.h>
 #include <util/mem.h>
 #include <global/lookup_table.h>
 
@@ -66,8 +66,7 @@ domain_list_parse(struct domain_list *l, const char *text, unsigned depth, struc
 		} else if (word[0] != 0) {
 			item = domain_list_add(l, negate);
 			item->name = mem_strdup(word);
-			for (char *q = item->name; *q != 0; q++)
-				*q = (char) tolower((unsigned char) *q);
+			ascii_lower(item->name, strlen(item->name));
 		}
 		mem_free(&word);
 	}

@@ -8,6 +8,7 @@
 #include <global/list_file.h>
 #include <global/regexp_list.h>
 #include <global/stats.h>
+#include <util/ascii.h>
 #include <util/mem.h>
 #include <util/msg.h>
 
@@ -210,9 +211,7 @@ greylist_lists_regexp(struct greylist_lists *l, const char *client, const char *
 		if (!made) {
 			buf_reset(&l->subject);
 			buf_addf(&l->subject, "%s/%s/%s", client, sender, recipient);
-			for (char *p = l->subject.data; p != NULL && *p != 0; p++)
-				if (*p >= 'A' && *p <= 'Z')
-					*p = (char) (*p + 32);
+			ascii_lower(l->subject.data, l->subject.len);
 			made = true;
 		}
 		if (lists_found(l, f, regexp_list_match(f->regexps, buf_str(&l->subject), l->subject.len, &l->over), rule_r))

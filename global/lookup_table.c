@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include <bsd/stdlib.h>
 
+#include <util/ascii.h>
 #include <util/cfline.h>
 #include <util/mem.h>
 #include <util/msg.h>
@@ -91,13 +92,6 @@ lookup_trim(char *s)
 	return s + strspn(s, " \t");
 }
 
-static void
-lookup_lower(char *s)
-{
-	for (; *s != 0; s++)
-		*s = (char) tolower((unsigned char) *s);
-}
-
 static const char *
 lookup_put(struct lookup_content *c, char *key, char *value)
 {
@@ -105,7 +99,7 @@ lookup_put(struct lookup_content *c, char *key, char *value)
 
 	if (*key == 0 || *value == 0)
 		return "key and value are needed";
-	lookup_lower(key);
+	ascii_lower(key, strlen(key));
 	e = lookup_content_add(c);
 	e->key = mem_strdup(key);
 	e->value = mem_strdup(value);
@@ -450,7 +444,7 @@ lookup_tables_find(struct lookup_tables *ts, const char *key, bool whole)
 	if (strlen(key) >= sizeof lower)
 		return NULL;
 	strcpy(lower, key);
-	lookup_lower(lower);
+	ascii_lower(lower, strlen(lower));
 	want.key = lower;
 	for (size_t i = 0; i < ts->n && value == NULL; i++) {
 		struct lookup_table *t = &ts->table[i];

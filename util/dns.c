@@ -11,6 +11,7 @@
 #include <strings.h>
 #include <bsd/sys/tree.h>
 
+#include <util/ascii.h>
 #include <util/mem.h>
 
 #define DNS_TTL_MIN	60	/* spec probe 3.5: a zone with TTL 0 must not make us ask for each probe */
@@ -183,8 +184,7 @@ dns_rr_take(struct dns_answer *a, ns_msg *m, const ns_rr *rr)
 	case DNS_PTR:
 		if (len <= at || dn_expand(ns_msg_base(*m), ns_msg_end(*m), ns_rr_rdata(*rr) + at, name, sizeof name) < 0)
 			return false;
-		for (char *p = name; *p != 0; p++)
-			*p = (char) tolower((unsigned char) *p);
+		ascii_lower(name, strlen(name));
 		to->pref = at == 0 ? 0 : (uint16_t) ns_get16(ns_rr_rdata(*rr));
 		to->name = mem_strdup(strcmp(name, ".") == 0 ? "" : name);
 		break;
@@ -433,8 +433,8 @@ dns_lookup(struct dns *d, const char *name, enum dns_type type)
 	size_t	n = strlen(name);
 	struct dns_entry *key = mem_alloc(sizeof *key + n + 1), *e;
 
-	for (size_t i = 0; i < n; i++)
-		key->name[i] = (char) tolower((unsigned char) name[i]);
+	memcpy(key->name, name, n);
+	ascii_lower(key->name, n);
 	if (n > 0 && name[n - 1] == '.')
 		key->name[n - 1] = 0;
 	key->type = type;

@@ -1,11 +1,11 @@
 /* daemons/probe/manners.c - how much we ask of whom, and when we leave somebody alone */
 #include "manners.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <bsd/string.h>
 
+#include <util/ascii.h>
 #include <util/mem.h>
 
 #define HOUR_MS		3600000
@@ -172,8 +172,7 @@ manners_provider_name(char *out, size_t size, const char *exchange, const struct
 					p = dot[2] != NULL ? dot[2] : exchange;
 	}
 	strlcpy(out, p, size);
-	for (char *q = out; *q != 0; q++)
-		*q = (char) tolower((unsigned char) *q);
+	ascii_lower(out, strlen(out));
 	return out;
 }
 

@@ -8,6 +8,7 @@
 #include <strings.h>
 #include <bsd/string.h>
 
+#include <util/ascii.h>
 #include <util/dns.h>
 #include <util/utf8.h>
 #include <global/nexthop.h>
@@ -86,8 +87,7 @@ route_ascii_domain(char *out, size_t size, const char *domain)
 				return false;
 			break;
 		}
-	for (char *p = out; *p != 0; p++)
-		*p = (char) tolower((unsigned char) *p);
+	ascii_lower(out, strlen(out));
 	return dns_name_valid(out);
 }
 

@@ -1,13 +1,13 @@
 /* daemons/smtpd/rcpt_hosts.c - the domains that we take mail for */
 #include "rcpt_hosts.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include <global/domain_list.h>
 #include <global/smtp_path.h>
+#include <util/ascii.h>
 #include <util/buf.h>
 #include <util/mem.h>
 
@@ -52,8 +52,7 @@ rcpt_hosts_match(struct domain_list *list, const char *host)
 	char	lower[SMTP_HOST_MAX + 1];
 
 	snprintf(lower, sizeof lower, "%s", host);
-	for (char *p = lower; *p != 0; p++)
-		*p = (char) ((unsigned char) *p < 0x80 ? tolower((unsigned char) *p) : *p);
+	ascii_lower(lower, strlen(lower));
 	domain_list_check(list, vh_now_ms());
 	return domain_list_match(list, lower);
 }
