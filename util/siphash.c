@@ -34,6 +34,31 @@ siphash_word(uint64_t v[4], uint64_t m)
 	v[0] ^= m;
 }
 
+static inline uint64_t
+siphash_load(const unsigned char *p)
+{
+	uint64_t m;
+
+	memcpy(&m, p, sizeof m);
+	return le64toh(m);
+}
+
+/* siphash_last - the last word: what is left of n bytes, and above it the length modulo 256 */
+static inline uint64_t
+siphash_last(const unsigned char *p, size_t n)
+{
+	uint64_t last = (uint64_t) n << 56;
+	size_t	left = n % 8;
+
+	if (left == 0)
+		return last;
+	if (n > 8)					/* the end of the text is the end of a word, too */
+		return last | siphash_load(p + n - 8) >> (8 * (8 - left));
+	for (size_t i = 0; i < left; i++)
+		last |= (uint64_t) p[i] << (8 * i);
+	return last;
+}
+
 uint64_t
 siphash(const struct siphash_key *key, const void *data, size_t n)
 {
@@ -42,15 +67,10 @@ siphash(const struct siphash_key *key, const void *data, size_t n)
 		key->k0 ^ 0x736f6d6570736575, key->k1 ^ 0x646f72616e646f6d,
 		key->k0 ^ 0x6c7967656e657261, key->k1 ^ 0x7465646279746573,
 	};
-	uint64_t m;
-	uint64_t last = (uint64_t) n << 56;	/* the length modulo 256 is the last byte of the last word */
+	const uint64_t last = siphash_last(data, n);
 
-	for (; n >= 8; n -= 8, p += 8) {
-		memcpy(&m, p, 8);
-		siphash_word(v, le64toh(m));
-	}
-	for (size_t i = 0; i < n; i++)
-		last |= (uint64_t) p[i] << (8 * i);
+	for (; n >= 8; n -= 8, p += 8)
+		siphash_word(v, siphash_load(p));
 	siphash_word(v, last);
 	v[2] ^= 0xff;
 	for (int i = 0; i < 3; i++)
@@ -66,21 +86,12 @@ siphash_128(const struct siphash_key *key, const void *data, size_t n, unsigned 
 		key->k0 ^ 0x736f6d6570736575, key->k1 ^ 0x646f72616e646f6d ^ 0xee,
 		key->k0 ^ 0x6c7967656e657261, key->k1 ^ 0x7465646279746573,
 	};
+	const uint64_t last = siphash_last(data, n);
 	uint64_t m;
-	uint64_t last = (uint64_t) n << 56;
-	bool	more = true;
 
-	while (more) {
-		if ((more = n >= 8)) {
-			memcpy(&m, p, 8);
-			m = le64toh(m);
-			n -= 8;
-			p += 8;
-		} else {
-			for (size_t i = 0; i < n; i++)
-				last |= (uint64_t) p[i] << (8 * i);
-			m = last;
-		}
+	for (bool more = true; more; n -= 8, p += 8) {
+		more = n >= 8;
+		m = more ? siphash_load(p) : last;
 		v[3] ^= m;
 		siphash_round(v);
 		siphash_round(v);
