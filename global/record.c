@@ -13,7 +13,7 @@ record_put(struct buf *b, int type, const void *data, size_t n)
 	char   *to;
 
 	if (n > RECORD_DATA_MAX) {
-		b->full = true;
+		buf_refuse(b);
 		return;
 	}
 	head[k++] = (unsigned char) type;
@@ -49,7 +49,7 @@ record_putf(struct buf *b, int type, const char *fmt, ...)
 	bad = buf_addv(&text, fmt, ap);
 	va_end(ap);
 	if (bad < 0)
-		b->full = true;
+		buf_refuse(b);
 	else
 		record_put(b, type, buf_str(&text), text.len);
 	buf_fini(&text);

@@ -22,7 +22,7 @@ void
 buf_fini(struct buf *b)
 {
 	mem_free(&b->data);
-	b->len = b->cap = 0;
+	b->len = b->cap = b->end = 0;
 	b->full = false;
 }
 
@@ -30,6 +30,7 @@ void
 buf_reset(struct buf *b)
 {
 	b->len = 0;
+	b->end = b->cap;
 	b->full = false;
 	if (b->data != NULL)
 		b->data[0] = 0;
@@ -44,21 +45,28 @@ buf_shrink(struct buf *b, size_t keep)
 		buf_reset(b);
 }
 
+void
+buf_refuse(struct buf *b)
+{
+	b->full = true;
+	b->end = 0;
+}
+
 char *
 buf_room(struct buf *b, size_t n)
 {
 	size_t	want;
 
 	if (b->full || n > b->max - b->len) {		/* invariant: len <= max */
-		b->full = true;
+		buf_refuse(b);
 		return NULL;
 	}
 	if (b->data == NULL || n >= b->cap - b->len) {	/* invariant: len < cap, one byte for the NUL */
-		want = b->cap < BUF_FIRST ? BUF_FIRST : b->cap;
+		want = b->cap >= BUF_FIRST ? b->cap : b->max < BUF_FIRST ? b->max + 1 : BUF_FIRST;
 		while (want - b->len <= n)
 			want = want > b->max / 2 ? b->max + 1 : want * 2;
 		b->data = mem_grow(b->data, want, 1);
-		b->cap = want;
+		b->cap = b->end = want;
 	}
 	return b->data + b->len;
 }
@@ -84,6 +92,20 @@ buf_add_slow(struct buf *b, const void *p, size_t n)
 }
 
 int
+buf_addi(struct buf *b, int64_t n)
+{
+	char	digits[20], *p = digits + sizeof digits;	/* -9223372036854775808 */
+	uint64_t left = n < 0 ? 0 - (uint64_t) n : (uint64_t) n;
+
+	do
+		*--p = (char) ('0' + left % 10);
+	while ((left /= 10) > 0);
+	if (n < 0)
+		*--p = '-';
+	return buf_add(b, p, (size_t) (digits + sizeof digits - p));
+}
+
+int
 buf_addv(struct buf *b, const char *fmt, va_list ap)
 {
 	va_list again;
@@ -93,7 +115,7 @@ buf_addv(struct buf *b, const char *fmt, va_list ap)
 	va_copy(again, ap);
 	n = vsnprintf(small, sizeof small, fmt, ap);
 	if (n < 0) {
-		b->full = true;
+		buf_refuse(b);
 		to = NULL;
 	} else if ((size_t) n < sizeof small) {
 		va_end(again);

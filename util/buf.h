@@ -9,13 +9,15 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/types.h>
 
 struct buf {
 	char	*data;		/* heap; NULL while nothing was added */
 	size_t	 len;		/* bytes in use; len < cap once data is there */
-	size_t	 cap;
+	size_t	 cap;		/* allocated, max + 1 at most */
+	size_t	 end;		/* cap, or 0 when full: what the adders look at */
 	size_t	 max;		/* len never exceeds this */
 	bool	 full;		/* something was refused since buf_init or buf_reset */
 };
@@ -30,11 +32,13 @@ void	buf_shrink(struct buf *, size_t keep);	/* empties, and frees memory above k
 static inline int buf_add(struct buf *, const void *, size_t n);
 static inline int buf_addc(struct buf *, int c);
 static inline int buf_adds(struct buf *, const char *);
+int	buf_addi(struct buf *, int64_t);	/* in decimal */
 int	buf_addf(struct buf *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int	buf_addv(struct buf *, const char *fmt, va_list) __attribute__((format(printf, 2, 0)));
 /* buf_room - space for n more bytes, or NULL as above; write there, then buf_grew(n) */
 char	*buf_room(struct buf *, size_t n);
 void	buf_grew(struct buf *, size_t n);
+void	buf_refuse(struct buf *);		/* as if something had not fitted */
 void	buf_drop(struct buf *, size_t n);	/* removes n bytes at the front, n <= len */
 void	buf_cut(struct buf *, size_t len);	/* shortens to len, len <= current */
 const char *buf_str(const struct buf *);	/* the content as a string, "" when empty; borrowed */
@@ -51,7 +55,7 @@ int	buf_add_slow(struct buf *, const void *, size_t n);
 static inline int
 buf_add(struct buf *b, const void *p, size_t n)
 {
-	if (b->full || n > b->max - b->len || n >= b->cap - b->len || n == 0)	/* invariants: len <= max, len <= cap */
+	if (b->len >= b->end || n >= b->end - b->len)
 		return buf_add_slow(b, p, n);
 	memcpy(b->data + b->len, p, n);
 	b->len += n;

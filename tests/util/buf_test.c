@@ -88,6 +88,50 @@ test_limit(void **state)
 	}
 }
 
+/* what is taken away from a full one makes no room */
+static void
+test_full_is_full(void **state)
+{
+	struct buf b = BUF_INIT(4);
+
+	(void) state;
+	buf_adds(&b, "abcd");
+	assert_int_equal(buf_addc(&b, 'e'), -1);
+	buf_cut(&b, 1);
+	assert_int_equal(buf_addc(&b, 'f'), -1);
+	buf_drop(&b, 1);
+	assert_int_equal(buf_add(&b, "g", 1), -1);
+	assert_string_equal(buf_str(&b), "");
+	buf_reset(&b);
+	assert_int_equal(buf_adds(&b, "hi"), 0);
+	buf_refuse(&b);
+	assert_int_equal(buf_adds(&b, ""), -1);
+	assert_true(b.full);
+	assert_string_equal(buf_str(&b), "hi");
+	buf_fini(&b);
+	assert_int_equal(buf_adds(&b, "j"), 0);
+	assert_string_equal(buf_str(&b), "j");
+	buf_fini(&b);
+}
+
+static void
+test_number(void **state)
+{
+	static const struct { int64_t n; const char *want; } cases[] = {
+		{ 0, "0" }, { 7, "7" }, { 10, "10" }, { -1, "-1" }, { 86400, "86400" }, { INT64_MAX, "9223372036854775807" },
+		{ INT64_MIN, "-9223372036854775808" },
+	};
+	struct buf b = BUF_INIT(100);
+
+	(void) state;
+	for (size_t i = 0; i < NELEM(cases); i++) {
+		buf_reset(&b);
+		assert_int_equal(buf_addi(&b, cases[i].n), 0);
+		assert_string_equal(buf_str(&b), cases[i].want);
+	}
+	buf_fini(&b);
+}
+
 static void
 test_limit_format(void **state)
 {
@@ -220,6 +264,8 @@ main(void)
 		cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_add),
 		cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_full_is_full),
+		cmocka_unit_test(test_number),
 		cmocka_unit_test(test_limit_format),
 		cmocka_unit_test(test_huge),
 		cmocka_unit_test(test_room),
