@@ -19,11 +19,13 @@
 
 #define EV_BATCH	128	/* events taken from the kernel in one turn; the rest waits for the next */
 #define EV_SIGNALS	65
+#define EV_KEPT_MS	10	/* lines for the log wait no longer for each other */
 
 struct ev_loop {
 	int	epfd;
 	bool	stopped, fake;
 	int64_t now_ms, wall_us;	/* of this turn */
+	int64_t kept_ms;		/* since when msg has kept lines */
 
 	struct epoll_event batch[EV_BATCH];
 	int	batch_n, batch_i;	/* events in batch; the one being served */
@@ -318,6 +320,28 @@ ev_defers_run(struct ev_loop *l)
 	return ran;
 }
 
+/* ev_wait - a batch of events. Lines for the log are written in one go when there is nothing to do, and after EV_KEPT_MS. Where only
+ * one client is served, its line is there before its answer */
+static int
+ev_wait(struct ev_loop *l, int wait_ms)
+{
+	int	n = 0;
+
+	if (!msg_kept())
+		l->kept_ms = l->now_ms;
+	else if ((n = epoll_wait(l->epfd, l->batch, EV_BATCH, 0)) <= 0 || l->now_ms - l->kept_ms >= EV_KEPT_MS)
+		msg_flush();
+	if (n == 0)
+		n = epoll_wait(l->epfd, l->batch, EV_BATCH, wait_ms);
+	if (n < 0 && errno != EINTR)
+		msg_panic("epoll_wait: %s", strerror(errno));
+	if (n > 1)
+		msg_hold();
+	else
+		msg_flush();
+	return n;
+}
+
 unsigned
 ev_turn(struct ev_loop *l, int wait_ms)
 {
@@ -334,12 +358,8 @@ ev_turn(struct ev_loop *l, int wait_ms)
 		if (wait_ms < 0 || left < wait_ms)
 			wait_ms = left > 3600000 ? 3600000 : (int) left;
 	}
-	l->batch_n = epoll_wait(l->epfd, l->batch, EV_BATCH, wait_ms);
-	if (l->batch_n < 0 && errno != EINTR)
-		msg_panic("epoll_wait: %s", strerror(errno));
+	l->batch_n = ev_wait(l, wait_ms);
 	ev_clock_read(l);
-	if (l->batch_n > 1)
-		msg_hold();		/* where only one client is served, its line is there before its answer */
 	for (l->batch_i = 0; l->batch_i < l->batch_n; l->batch_i++) {
 		struct epoll_event *e = &l->batch[l->batch_i];
 		struct ev_io *io = e->data.ptr;
@@ -358,7 +378,6 @@ ev_turn(struct ev_loop *l, int wait_ms)
 	l->batch_n = l->batch_i = 0;
 	ran += ev_timers_run(l);
 	ran += ev_defers_run(l);
-	msg_flush();
 	return ran;
 }
 
@@ -368,6 +387,7 @@ ev_run(struct ev_loop *l)
 	l->stopped = false;
 	while (!l->stopped)
 		ev_turn(l, -1);
+	msg_flush();
 }
 
 void

@@ -31,7 +31,10 @@ static int msg_syslog_facility;
 static struct msg_line_sink {		/* file and datagram lines have the same shape */
 	int	fd;
 	char	host[MSG_TAG_MAX], tag[MSG_TAG_MAX];
-} msg_file = { .fd = -1 }, msg_dgram = { .fd = -1 };
+	time_t	made;			/* the second of the head; -1: there is none */
+	size_t	head_len;
+	char	head[32 + 2 * MSG_TAG_MAX + 24];	/* "Mmm dd hh:mm:ss HOST TAG[pid]: " */
+} msg_file = { .fd = -1, .made = -1 }, msg_dgram = { .fd = -1, .made = -1 };
 static msg_catch_fn *msg_catcher;
 static void *msg_catcher_ctx;
 
@@ -40,24 +43,22 @@ static struct {
 	size_t	len;
 	char	text[MSG_HELD_MAX];
 } msg_held;
-static char msg_pid[24];		/* "[pid]: "; "" when it is to be made */
 static bool msg_fork_ready;		/* forks are looked after */
 
-/* msg_stamp - "Mmm dd hh:mm:ss", made once a second */
-static const char *
-msg_stamp(void)
+/* msg_head - make the head of a sink's lines, once a second */
+static void
+msg_head(struct msg_line_sink *s)
 {
-	static char stamp[32];
-	static time_t made;
 	time_t	now = time(NULL);
+	char	stamp[32];
 	struct tm tm;
 
-	if (now != made) {
-		if (localtime_r(&now, &tm) == NULL || strftime(stamp, sizeof stamp, "%b %d %H:%M:%S", &tm) == 0)
-			stamp[0] = 0;
-		made = now;
-	}
-	return stamp;
+	if (now == s->made)
+		return;
+	if (localtime_r(&now, &tm) == NULL || strftime(stamp, sizeof stamp, "%b %d %H:%M:%S", &tm) == 0)
+		stamp[0] = 0;
+	s->head_len = (size_t) snprintf(s->head, sizeof s->head, "%s %s %s[%ld]: ", stamp, s->host, s->tag, (long) getpid());
+	s->made = now;
 }
 
 static void
@@ -75,7 +76,7 @@ msg_held_write(void)
 static void
 msg_forked(void)
 {
-	msg_pid[0] = 0;
+	msg_file.made = msg_dgram.made = -1;
 }
 
 static bool
@@ -87,38 +88,41 @@ msg_fork_look(void)
 }
 
 static void
-msg_line_write(const struct msg_line_sink *s, bool hold, const char *word, const char *text, size_t len, bool newline)
+msg_line_write(struct msg_line_sink *s, bool hold, const char *word, const char *text, size_t len, bool newline)
 {
-	char	line[MSG_LINE_MAX + 4 * MSG_TAG_MAX], *p = line, *end = line + sizeof line - 1;
-	const char *const head[] = { msg_stamp(), " ", s->host, " ", s->tag, msg_pid, word };
+	size_t	word_len = strlen(word);
 	ssize_t done;
+	char   *p;
 
-	if (!msg_fork_look() || msg_pid[0] == 0)
-		snprintf(msg_pid, sizeof msg_pid, "[%ld]: ", (long) getpid());
-	for (size_t i = 0; i < sizeof head / sizeof *head; i++)
-		p = stpcpy(p, head[i]);		/* two tags, and some 60 bytes */
-	if (len > (size_t) (end - p))
-		len = (size_t) (end - p);
-	memcpy(p, text, len);
-	p += len;
+	if (!msg_fork_look())
+		s->made = -1;
+	msg_head(s);
+	if (msg_held.len + s->head_len + word_len + len + 1 > sizeof msg_held.text || !hold)
+		msg_held_write();
+	p = mempcpy(msg_held.text + msg_held.len, s->head, s->head_len);
+	p = mempcpy(p, word, word_len);
+	p = mempcpy(p, text, len);
 	if (newline)
 		*p++ = '\n';
-	len = (size_t) (p - line);
-	if (msg_held.len + len > sizeof msg_held.text || !hold)
-		msg_held_write();
-	if (hold) {
-		memcpy(msg_held.text + msg_held.len, line, len);
-		msg_held.len += len;
-		return;
+	len = (size_t) (p - msg_held.text);
+	if (hold)
+		msg_held.len = len;
+	else {
+		done = write(s->fd, msg_held.text, len);	/* one write: lines of several processes do not mix */
+		(void) done;
 	}
-	done = write(s->fd, line, len);		/* one write: lines of several processes do not mix */
-	(void) done;
 }
 
 void
 msg_hold(void)
 {
 	msg_held.hold = msg_fork_look();
+}
+
+bool
+msg_kept(void)
+{
+	return msg_held.len > 0;
 }
 
 void
@@ -128,24 +132,21 @@ msg_flush(void)
 	msg_held.hold = false;
 }
 
-void
-msg_vlog(int level, const char *word, const char *fmt, va_list ap)
+/* msg_put - text has len bytes, room for one more, and may be changed */
+static void
+msg_put(int level, const char *word, char *text, size_t len)
 {
-	char	text[MSG_LINE_MAX + 4];		/* the whole of a character that crosses the limit */
-	int	saved = errno, n;
 	static bool busy;		/* a sink that logs would come back here */
+	int	saved = errno;
 
-	n = vsnprintf(text, sizeof text, fmt, ap);
-	if (n < 0 || busy)
-		goto out;
-	if ((size_t) n >= sizeof text)
-		n = sizeof text - 1;
-	n = (int) utf8_cut(text, (size_t) n, MSG_LINE_MAX);
-	text[n] = 0;
-	utf8_sanitise(text, (size_t) n, true);
+	if (busy)
+		return;
+	len = utf8_cut(text, len, MSG_LINE_MAX);
+	text[len] = 0;
+	utf8_sanitise(text, len, true);
 	busy = true;
 	if (msg_catcher != NULL) {
-		char	line[sizeof text + 16];
+		char	line[MSG_LINE_MAX + 16];
 
 		snprintf(line, sizeof line, "%s%s", word, text);
 		msg_catcher(msg_catcher_ctx, level, line);
@@ -155,13 +156,33 @@ msg_vlog(int level, const char *word, const char *fmt, va_list ap)
 		if (msg_syslog_tag[0] != 0)
 			syslog(level | msg_syslog_facility, "%s%s", word, text);
 		if (msg_file.fd >= 0)
-			msg_line_write(&msg_file, msg_held.hold && level == LOG_INFO, word, text, (size_t) n, true);
+			msg_line_write(&msg_file, msg_held.hold && level == LOG_INFO, word, text, len, true);
 		if (msg_dgram.fd >= 0)
-			msg_line_write(&msg_dgram, false, word, text, (size_t) n, false);
+			msg_line_write(&msg_dgram, false, word, text, len, false);
 	}
 	busy = false;
-out:
 	errno = saved;
+}
+
+void
+msg_vlog(int level, const char *word, const char *fmt, va_list ap)
+{
+	char	text[MSG_LINE_MAX + 4];		/* the whole of a character that crosses the limit */
+	int	saved = errno, n = vsnprintf(text, sizeof text, fmt, ap);
+
+	if (n >= 0)
+		msg_put(level, word, text, (size_t) n < sizeof text ? (size_t) n : sizeof text - 1);
+	errno = saved;
+}
+
+void
+msg_info_text(const char *text, size_t len)
+{
+	char	copy[MSG_LINE_MAX + 4];
+
+	len = len < sizeof copy ? len : sizeof copy - 1;
+	memcpy(copy, text, len);
+	msg_put(LOG_INFO, "", copy, len);
 }
 
 #define MSG_DO(level, word) do {			\
@@ -232,6 +253,7 @@ msg_sink_set(struct msg_line_sink *s, int fd, const char *host, const char *tag)
 	s->fd = fd;
 	snprintf(s->host, sizeof s->host, "%.*s", (int) strcspn(host, "."), host);
 	snprintf(s->tag, sizeof s->tag, "%s", tag);
+	s->made = -1;
 }
 
 int

@@ -16,6 +16,7 @@ extern int msg_verbose;		/* 0 = normal; n = number of -v */
 #define msg_debug(...)	do { if (msg_verbose > 0) msg_info(__VA_ARGS__); } while (0)
 
 void	msg_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void	msg_info_text(const char *text, size_t len);	/* the same, where the text is ready: what is not printable becomes '?' */
 void	msg_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void	msg_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* msg_fatal - log, sleep msg_fatal_sleep seconds (0 unless set), _exit(msg_fatal_status) */
@@ -48,6 +49,7 @@ int	msg_to_dgram(const char *path, const char *host, const char *tag);
  */
 void	msg_hold(void);
 void	msg_flush(void);
+bool	msg_kept(void);			/* whether there are such lines */
 
 /* msg_catch - for tests: every line is handed to fn instead (level, "word text"); NULL ends it */
 typedef void msg_catch_fn(void *ctx, int level, const char *line);

@@ -132,12 +132,21 @@ fix_io_log(void *ctx, int fd, unsigned events)
 	fix_note(st.st_size > 0);
 }
 
-/* lines of a turn in which several are served go out together at its end; where it is one, at once */
+static off_t
+fix_logged(void)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(fix.log_fd, &st), 0);
+	return st.st_size;
+}
+
+/* lines of a turn in which several are served go out together, when there is nothing more to do or 10 ms have passed; where it is one,
+ * at once */
 static void
 test_io_log(void **state)
 {
 	char	path[] = "/tmp/vouch-test.XXXXXX";
-	struct stat st;
 
 	(void) state;
 	fix.log_fd = mkstemp(path);
@@ -146,18 +155,26 @@ test_io_log(void **state)
 	msg_to_stderr(NULL);
 	for (int i = 0; i < 2; i++) {
 		ev_io_set(fix.l, &fix.io[i], fix.fd[i][0], EV_READ, fix_io_log, &fix.io[i]);
-		fix_poke(i);
+		for (int n = 0; n < 3; n++)
+			fix_poke(i);			/* one is read in each turn */
 	}
 	assert_int_equal(ev_turn(fix.l, 0), 2);
-	assert_int_equal(fstat(fix.log_fd, &st), 0);
-	assert_true(st.st_size > 0);
+	assert_int_equal(fix_logged(), 0);
+	assert_int_equal(ev_turn(fix.l, 0), 2);
+	assert_int_equal(fix_logged(), 0);
+	ev_fake_advance(fix.l, 10);
+	assert_int_equal(ev_turn(fix.l, 0), 2);
+	assert_true(fix_logged() > 0);			/* the first two turns' */
+	assert_int_equal(ftruncate(fix.log_fd, 0), 0);
+	assert_int_equal(ev_turn(fix.l, 0), 0);
+	assert_true(fix_logged() > 0);
 	assert_int_equal(ftruncate(fix.log_fd, 0), 0);
 	fix_poke(1);
 	assert_int_equal(ev_turn(fix.l, 0), 1);
-	assert_int_equal(fix.order_n, 3);
-	assert_int_equal(fix.order[0], 0);
-	assert_int_equal(fix.order[1], 0);
-	assert_int_equal(fix.order[2], 1);
+	assert_int_equal(fix.order_n, 7);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(fix.order[i], 0);
+	assert_int_equal(fix.order[6], 1);
 	msg_to_stderr("vouch");
 	msg_to_file(NULL, NULL, NULL, 0);
 	close(fix.log_fd);

@@ -260,6 +260,62 @@ test_hold(void **state)
 	msg_flush();
 }
 
+/* msg_info_text writes what msg_info would */
+static void
+test_text_ready(void **state)
+{
+	static char buf[20000], text[5000];
+	char   *nl;
+
+	(void) state;
+	msg_to_stderr(NULL);
+	assert_int_equal(msg_to_file(fix.path, "h", "t", 0600), 0);
+	memset(text, 'x', sizeof text);
+	memcpy(text, "100% \n\x7f\xc3\xa9\xff|", 11);
+	text[3000] = 0;
+	for (int i = 0; i < 2; i++) {
+		if (i == 0)
+			msg_info_text(text, 3000);
+		else
+			msg_info("%s", text);
+		fix_read(buf, sizeof buf);
+		assert_non_null(nl = strchr(buf, '\n'));
+		assert_non_null(strstr(buf, ": 100% ??\xc3\xa9?|xxx"));
+		assert_int_equal(nl - strstr(buf, "100%"), 2000);
+		assert_int_equal(truncate(fix.path, 0), 0);
+	}
+	msg_info_text("", 0);
+	fix_match(fix_read(buf, sizeof buf), "^[^\n]*t\\[[0-9]*\\]: \n$");
+	msg_to_file(NULL, NULL, NULL, 0);
+}
+
+/* the time of a line is that of its own second */
+static void
+test_next_second(void **state)
+{
+	static char buf[20000];
+	time_t	begin = time(NULL), now;
+	char	stamp[32];
+	struct tm tm;
+
+	(void) state;
+	msg_to_stderr(NULL);
+	assert_int_equal(msg_to_file(fix.path, "h", "t", 0600), 0);
+	for (int i = 0; i < 2; i++) {
+		do {						/* both lines, each within a second of its own */
+			while ((now = time(NULL)) == begin)
+				usleep(1000);
+			assert_int_equal(truncate(fix.path, 0), 0);
+			msg_info("tick");
+		} while (time(NULL) != now);
+		localtime_r(&now, &tm);
+		strftime(stamp, sizeof stamp, "%b %d %H:%M:%S h t[", &tm);
+		assert_memory_equal(fix_read(buf, sizeof buf), stamp, strlen(stamp));
+		begin = now;
+	}
+	msg_to_file(NULL, NULL, NULL, 0);
+}
+
 static void
 test_dgram(void **state)
 {
@@ -396,6 +452,8 @@ main(void)
 		T(test_errno),
 		T(test_file),
 		T(test_hold),
+		T(test_text_ready),
+		T(test_next_second),
 		T(test_dgram),
 		T(test_stderr),
 		T(test_ends),
