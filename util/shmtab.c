@@ -136,17 +136,24 @@ shmtab_visit(struct shmtab *t, struct shmtab_part *p)
 	return -1;
 }
 
+/* shmtab_key_part - the hash of a key, and the part where it lives, whose memory is now on its way */
+static uint64_t
+shmtab_key_part(const struct shmtab *t, const void *key, size_t key_len, struct shmtab_part *p)
+{
+	uint64_t h = siphash(&t->map->geo.key, key, key_len);
+
+	shmtab_map_part(t->map, shmtab_geo_part(&t->map->geo, h), p);
+	shmtab_part_prefetch(p, (uint32_t) h);
+	return h;
+}
+
 static int
 shmtab_visit_key(struct shmtab *t, const void *key, size_t key_len, struct shmtab_part *p, uint32_t *hash_r)
 {
 	int	rc = 0;
 
 	for (int i = 0; i < SHMTAB_VISITS && rc == 0; i++) {
-		uint64_t h = siphash(&t->map->geo.key, key, key_len);
-
-		*hash_r = (uint32_t) h;
-		shmtab_map_part(t->map, shmtab_geo_part(&t->map->geo, h), p);
-		shmtab_part_prefetch(p, *hash_r);
+		*hash_r = (uint32_t) shmtab_key_part(t, key, key_len, p);
 		rc = shmtab_visit(t, p);
 	}
 	if (rc > 0)
@@ -178,31 +185,76 @@ shmtab_val_of(const struct shmtab_rec *r, struct shmtab_val *v)
 	v->len = r->val_len;
 	v->expire_s = r->expire_s;
 	v->mark = r->mark;
+	v->loose = false;
 	v->pinned = (r->key_len & SHMTAB_REC_PINNED) != 0;
 }
 
 /* the calls */
 
-int
-shmtab_get(struct shmtab *t, const void *key, size_t key_len, void *data, size_t size, struct shmtab_val *v)
+/* shmtab_get_in - in the part that was entered */
+static int
+shmtab_get_in(struct shmtab *t, struct shmtab_part *p, uint32_t hash, const void *key, size_t key_len, void *data, size_t size,
+    struct shmtab_val *v)
 {
-	struct shmtab_part p;
-	uint32_t hash;
-	int64_t	slot;
+	int64_t	slot = shmtab_part_find(p, hash, key, key_len, &t->old);
 
-	if (key_len > SHMTAB_KEY_MAX)
-		return 0;
-	if (shmtab_visit_key(t, key, key_len, &p, &hash) < 0)
-		return -1;
-	if ((slot = shmtab_part_find(&p, hash, key, key_len, &t->old)) >= 0)
-		shmtab_part_used(&p, slot, &t->old);
-	shmtab_part_leave(&p, &t->map->seat);
+	if (slot >= 0)
+		shmtab_part_used(p, slot, &t->old);
+	shmtab_part_leave(p, &t->map->seat);
 	if (slot < 0)
 		return 0;
 	shmtab_val_of(&t->old.rec, v);
 	memcpy(data, v->data, v->len < size ? v->len : size);
 	v->data = data;
 	return 1;
+}
+
+int
+shmtab_get(struct shmtab *t, const void *key, size_t key_len, void *data, size_t size, struct shmtab_val *v)
+{
+	struct shmtab_part p;
+	uint32_t hash;
+
+	if (key_len > SHMTAB_KEY_MAX)
+		return 0;
+	if (shmtab_visit_key(t, key, key_len, &p, &hash) < 0)
+		return -1;
+	return shmtab_get_in(t, &p, hash, key, key_len, data, size, v);
+}
+
+void
+shmtab_aim(struct shmtab_look *looks, size_t n)
+{
+	struct shmtab_part p;
+
+	for (struct shmtab_look *l = looks; l < looks + n; l++) {
+		l->hash = shmtab_key_part(l->table, l->key, l->keylen, &p);
+		l->epoch = l->table->epoch;
+	}
+}
+
+void
+shmtab_get_all(struct shmtab_look *looks, size_t n)
+{
+	struct shmtab_part p;
+
+	for (struct shmtab_look *l = looks; l < looks + n; l++) {
+		if (l->epoch != l->table->epoch)
+			continue;
+		shmtab_map_part(l->table->map, shmtab_geo_part(&l->table->map->geo, l->hash), &p);
+		shmtab_part_prefetch_rec(&p, (uint32_t) l->hash);
+	}
+	for (struct shmtab_look *l = looks; l < looks + n; l++) {
+		struct shmtab *t = l->table;
+		int	rc = 0;
+
+		if (l->keylen <= SHMTAB_KEY_MAX && l->epoch == t->epoch) {
+			shmtab_map_part(t->map, shmtab_geo_part(&t->map->geo, l->hash), &p);
+			rc = shmtab_visit(t, &p);
+		}
+		l->found = rc > 0 ? shmtab_get_in(t, &p, (uint32_t) l->hash, l->key, l->keylen, l->data, l->size, &l->val) :
+		    rc == 0 ? shmtab_get(t, l->key, l->keylen, l->data, l->size, &l->val) : -1;
+	}
 }
 
 int
@@ -247,7 +299,7 @@ shmtab_modify(struct shmtab *t, const void *key, size_t key_len, int64_t now_s, 
 		memcpy(t->new.bytes + sizeof *r, key, key_len);
 		if (new.len > 0)
 			memcpy(t->new.bytes + sizeof *r + key_len, new.data, new.len);
-		ret = shmtab_part_put(&p, slot, &t->new, now_s);
+		ret = shmtab_part_put(&p, slot, &t->new, new.loose, now_s);
 		break;
 	}
 	shmtab_part_leave(&p, &t->map->seat);

@@ -30,6 +30,8 @@ struct shmtab_val {
 	size_t	    len;
 	int64_t	    expire_s;	/* wall clock; after it the entry is first to be evicted; 0 = never */
 	uint32_t    mark;	/* the caller's; can be changed in place with shmtab_mark; not under the checksum */
+	bool	    loose;	/* put: may be lost if this process dies just now; an old value of this length is overwritten then, which
+				 * spares a place in the table. Not seen in what is there */
 	bool	    pinned;	/* not evicted, whatever its age; at most half of a part may be pinned, put fails with ENOSPC then */
 };
 
@@ -67,6 +69,24 @@ void	shmtab_close(struct shmtab **);
  * blocks    for the lock of one part, held for one record copy; at most 2 * SHMTAB_LOCK_MS
  */
 int	shmtab_get(struct shmtab *, const void *key, size_t keylen, void *data, size_t size, struct shmtab_val *v_r);
+
+/* shmtab_get_all - shmtab_get for several keys, in this order: their memory is on its way side by side, which is most of the time
+ * that looking takes in a table larger than the processor's caches
+ * shmtab_aim     comes before it, and best some other work between the two
+ */
+struct shmtab_look {
+	struct shmtab *table;
+	const void *key;
+	size_t	keylen;
+	void   *data;			/* size bytes */
+	size_t	size;
+	struct shmtab_val val;		/* filled in when found > 0 */
+	int	found;			/* as shmtab_get returns */
+	uint64_t hash;			/* shmtab_aim's */
+	uint32_t epoch;
+};
+void	shmtab_aim(struct shmtab_look *, size_t n);
+void	shmtab_get_all(struct shmtab_look *, size_t n);
 
 enum shmtab_act { SHMTAB_KEEP, SHMTAB_PUT, SHMTAB_DELETE };
 /* shmtab_fn - decide about one entry; must be quick, must not call the table

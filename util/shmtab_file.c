@@ -245,7 +245,7 @@ file_carry_fn(void *ctx, const struct shmtab_rec *r)
 	c->rec.rec.hash = (uint32_t) h;
 	if (shmtab_part_enter(&p, &c->to->seat) == 0) {
 		/* no clock here, and nothing to be late for: 0 means that nothing has expired */
-		shmtab_part_put(&p, SHMTAB_NONE, &c->rec, 0);
+		shmtab_part_put(&p, SHMTAB_NONE, &c->rec, false, 0);
 		shmtab_part_leave(&p, &c->to->seat);
 	}
 	return true;

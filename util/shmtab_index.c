@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define INDEX_STEPS	8		/* slots in a cache line */
+
 #define GET(x)		__atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define SET(x, v)	__atomic_store_n(&(x), (v), __ATOMIC_RELEASE)
 
@@ -146,4 +148,18 @@ void
 shmtab_index_prefetch(const struct shmtab_index *x, uint32_t hash)
 {
 	__builtin_prefetch(&x->slots[index_home(x, hash)]);
+}
+
+void
+shmtab_index_prefetch_rec(const struct shmtab_index *x, const struct shmtab_ring *ring, uint32_t hash)
+{
+	uint32_t i = index_home(x, hash);
+	uint64_t s;
+
+	for (unsigned n = 0; n < INDEX_STEPS && !index_slot_empty(s = GET(x->slots[i])); n++, i = index_next(x, i))
+		if (s >> 32 == hash && index_slot_pos(s) + SHMTAB_REC_SHORT <= ring->bytes) {
+			__builtin_prefetch(ring->base + index_slot_pos(s));
+			__builtin_prefetch(ring->base + index_slot_pos(s) + SHMTAB_REC_SHORT - 1);
+			return;
+		}
 }

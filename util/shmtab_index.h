@@ -32,5 +32,7 @@ bool	shmtab_index_add(struct shmtab_index *, uint32_t hash, uint32_t pos);	/* fa
 void	shmtab_index_remove(struct shmtab_index *, int64_t slot);
 void	shmtab_index_clear(struct shmtab_index *);
 void	shmtab_index_prefetch(const struct shmtab_index *, uint32_t hash);
+/* shmtab_index_prefetch_rec - the record that the hash leads to, if a few steps lead there */
+void	shmtab_index_prefetch_rec(const struct shmtab_index *, const struct shmtab_ring *, uint32_t hash);
 
 #endif

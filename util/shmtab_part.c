@@ -155,6 +155,18 @@ part_walk_next(struct shmtab_part *p, struct part_walk *w, struct shmtab_rec *h,
 	}
 }
 
+/* part_expires - a record that is not pinned does so then */
+static void
+part_expires(struct shmtab_part_head *ph, int64_t expire_s)
+{
+	if (expire_s == 0)
+		return;
+	if (GET(ph->expire_min) == 0 || expire_s < GET(ph->expire_min))
+		SET(ph->expire_min, expire_s);
+	if (GET(ph->sweep_min) == 0 || expire_s < GET(ph->sweep_min))
+		SET(ph->sweep_min, expire_s);
+}
+
 /* part_count - the record at pos has become live */
 static void
 part_count(struct shmtab_part *p, const struct shmtab_rec *h)
@@ -170,12 +182,8 @@ part_count(struct shmtab_part *p, const struct shmtab_rec *h)
 	if (shmtab_rec_pinned(h)) {
 		ADD(ph->pinned, 1);
 		ADD(ph->pinned_bytes, size);
-	} else if (h->expire_s != 0) {
-		if (GET(ph->expire_min) == 0 || h->expire_s < GET(ph->expire_min))
-			SET(ph->expire_min, h->expire_s);
-		if (GET(ph->sweep_min) == 0 || h->expire_s < GET(ph->sweep_min))
-			SET(ph->sweep_min, h->expire_s);
-	}
+	} else
+		part_expires(ph, h->expire_s);
 }
 
 /* part_kill - mark the record dead; h is its head */
@@ -350,6 +358,8 @@ part_step(struct shmtab_part *p, int64_t now_s, bool any)
 	}
 	p->first = p->first > p->last && next >= p->wrap ? 0 : next;
 	SET(ph->first, p->first);
+	if (p->first + sizeof h <= p->ring.bytes)		/* the next one's turn comes with the next new record */
+		shmtab_index_prefetch(&p->index, GET(shmtab_rec_at(&p->ring, p->first)->hash));
 	return size;
 }
 
@@ -403,6 +413,12 @@ shmtab_part_prefetch(const struct shmtab_part *p, uint32_t hash)
 {
 	__builtin_prefetch(p->head, 1);
 	shmtab_index_prefetch(&p->index, hash);
+}
+
+void
+shmtab_part_prefetch_rec(const struct shmtab_part *p, uint32_t hash)
+{
+	shmtab_index_prefetch_rec(&p->index, &p->ring, hash);
 }
 
 int
@@ -508,8 +524,23 @@ part_may_pin(const struct shmtab_part *p, uint32_t size, int64_t slot)
 	return pinned <= p->ring.bytes / 2 && size <= p->ring.bytes / 2 - pinned;
 }
 
+/* part_overwrite - in its place, if it has the same size there and is not pinned; who dies here leaves a record that is not sound */
+static bool
+part_overwrite(struct shmtab_part *p, int64_t slot, const union shmtab_copy *c, uint32_t size)
+{
+	uint64_t pos = shmtab_index_pos(&p->index, slot);
+	struct shmtab_rec old;
+
+	if (!shmtab_rec_peek(&p->ring, pos, p->ring.bytes, &old) || old.kind != SHMTAB_REC_LIVE ||
+	    old.key_len != c->rec.key_len || old.val_len != c->rec.val_len || shmtab_rec_pinned(&old))
+		return false;
+	memcpy(p->ring.base + pos, c->bytes, size);
+	part_expires(p->head, c->rec.expire_s);
+	return true;
+}
+
 int
-shmtab_part_put(struct shmtab_part *p, int64_t slot, union shmtab_copy *c, int64_t now_s)
+shmtab_part_put(struct shmtab_part *p, int64_t slot, union shmtab_copy *c, bool loose, int64_t now_s)
 {
 	struct shmtab_rec *r = &c->rec, old;
 	const uint32_t hash = r->hash, size = shmtab_rec_size(r);
@@ -524,6 +555,10 @@ shmtab_part_put(struct shmtab_part *p, int64_t slot, union shmtab_copy *c, int64
 	if (!part_load(p)) {
 		part_repair(p);
 		slot = shmtab_index_find(&p->index, &p->ring, hash, shmtab_rec_key(r), key_len, NULL);
+	}
+	if (loose && slot >= 0 && part_overwrite(p, slot, c, size)) {
+		ADD(p->head->changes, 1);
+		return 0;
 	}
 	if (shmtab_rec_pinned(r) && !part_may_pin(p, size, slot)) {
 		errno = ENOSPC;

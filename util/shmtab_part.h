@@ -51,6 +51,8 @@ void	shmtab_part_init(struct shmtab_part *, const struct shmtab_geo *, unsigned 
 
 /* shmtab_part_prefetch - have the memory for a visit on its way while the lock is being taken */
 void	shmtab_part_prefetch(const struct shmtab_part *, uint32_t hash);
+/* shmtab_part_prefetch_rec - likewise the record, once the index is there; looks without the lock, so it may be the wrong one */
+void	shmtab_part_prefetch_rec(const struct shmtab_part *, uint32_t hash);
 /* shmtab_part_enter - take the lock; repairs what a dead owner left behind; 0, or -1 (EBUSY) */
 int	shmtab_part_enter(struct shmtab_part *, const struct shmtab_seat *);
 void	shmtab_part_leave(struct shmtab_part *, const struct shmtab_seat *);
@@ -66,9 +68,9 @@ int64_t	shmtab_part_find(struct shmtab_part *, uint32_t hash, const void *key, s
 /* shmtab_part_used - the record in this slot, which find copied, was of use */
 void	shmtab_part_used(struct shmtab_part *, int64_t slot, union shmtab_copy *);
 void	shmtab_part_mark(struct shmtab_part *, int64_t slot, uint32_t mark);
-/* shmtab_part_put - write rec, which is complete except for kind and sum; slot as find gave it
+/* shmtab_part_put - write rec, which is complete except for kind and sum; slot as find gave it; loose: see shmtab_val
  * returns   0, or -1: ENOSPC, or EBUSY when the lock was taken from us; nothing changed then */
-int	shmtab_part_put(struct shmtab_part *, int64_t slot, union shmtab_copy *rec, int64_t now_s);
+int	shmtab_part_put(struct shmtab_part *, int64_t slot, union shmtab_copy *rec, bool loose, int64_t now_s);
 /* shmtab_part_drop - 0, or -1 EBUSY likewise */
 int	shmtab_part_drop(struct shmtab_part *, int64_t slot);
 /* shmtab_part_each - every entry, in the order of writing; fn false drops it */

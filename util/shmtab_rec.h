@@ -28,6 +28,7 @@ struct shmtab_rec {			/* behind it: key, value, zeroes up to a multiple of 8 */
 #define SHMTAB_REC_LIVE	  0xf7fe	/* bytes that no text has: resynchronising need not look at many false starts */
 #define SHMTAB_REC_DEAD	  0xf5fc
 #define SHMTAB_REC_PINNED 0x8000
+#define SHMTAB_REC_SHORT  96		/* bytes that are worth fetching before anybody knows what they are */
 #define SHMTAB_REC_MAX	  (sizeof(struct shmtab_rec) + SHMTAB_KEY_MAX + SHMTAB_VAL_MAX)
 
 /* one record in private memory */

@@ -33,7 +33,7 @@ put_fn(void *ctx, const struct shmtab_val *old, struct shmtab_val *new)
 static int
 put_val(struct shmtab *t, const char *key, const char *val, int64_t expire_s, uint32_t mark, bool pinned)
 {
-	struct shmtab_val v = { val, strlen(val), expire_s, mark, pinned };
+	struct shmtab_val v = { .data = val, .len = strlen(val), .expire_s = expire_s, .mark = mark, .pinned = pinned };
 
 	return shmtab_modify(t, key, strlen(key), TAB_NOW, put_fn, &v);
 }
