@@ -13,7 +13,7 @@
 
 #define MS_READ_SIZE	 (64u << 10)	/* one read: many requests of a client that sends ahead */
 
-#define MS_TOGETHER	 4		/* replies that wait for each other */
+#define MS_TOGETHER	 16		/* replies that wait for each other: one wakes a client that serves several connections */
 
 struct ms_client {
 	TAILQ_ENTRY(ms_client) link;
