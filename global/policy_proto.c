@@ -7,15 +7,23 @@
 #include <util/msg.h>
 #include <util/utf8.h>
 
-static const struct policy_in_name {
-	const char *name;
-	size_t	len, offset;
-} policy_in_names[] = {
-#define A(name) { #name, sizeof #name - 1, offsetof(struct policy_request, name) },
+enum policy_in_attr {
+#define A(name) POLICY_IN_##name,
 	POLICY_PROTO_ATTRS(A)
 #undef A
+	POLICY_IN_ATTRS
 };
-_Static_assert(NELEM(policy_in_names) == NELEM(((struct policy_in *) 0)->value), "one place for each attribute");
+_Static_assert(POLICY_IN_ATTRS == NELEM(((struct policy_in *) 0)->value), "one place for each attribute");
+
+/* policy_in_find - which of ours that name is, or POLICY_IN_ATTRS; a comparison of lengths settles most of it */
+static enum policy_in_attr
+policy_in_find(const char *name, size_t len)
+{
+#define A(ours) if (len == sizeof #ours - 1 && memcmp(name, #ours, sizeof #ours - 1) == 0) return POLICY_IN_##ours;
+	POLICY_PROTO_ATTRS(A)
+#undef A
+	return POLICY_IN_ATTRS;
+}
 
 void
 policy_in_init(struct policy_in *in)
@@ -60,6 +68,7 @@ policy_in_line(struct policy_in *in, const char *line, size_t n)
 {
 	const char *eq = memchr(line, '=', n);
 	size_t	len = eq != NULL ? (size_t) (eq - line) : 0;
+	enum policy_in_attr attr = policy_in_find(line, len);
 
 	if (eq == NULL && in->odd[0] == 0) {
 		char	shown[sizeof in->odd] = "";
@@ -67,59 +76,61 @@ policy_in_line(struct policy_in *in, const char *line, size_t n)
 		memcpy(shown, line, n < sizeof shown ? n : sizeof shown - 1);
 		msg_clean(in->odd, sizeof in->odd, shown);
 	}
-	for (size_t i = 0; i < NELEM(policy_in_names); i++)
-		if (policy_in_names[i].len == len && memcmp(policy_in_names[i].name, line, len) == 0) {
-			if (in->text.len == in->line && buf_add(&in->text, line, n) < 0)
-				return false;
-			buf_cut(&in->text, in->line + n);
-			if (buf_add(&in->text, "", 1) < 0)
-				return false;
-			in->value[i] = in->line + len + 1;
-			in->line = in->text.len;
-			return true;
-		}
-	buf_cut(&in->text, in->line);
+	if (attr == POLICY_IN_ATTRS) {
+		if (in->text.len > in->line)
+			buf_cut(&in->text, in->line);
+		return true;
+	}
+	if (in->text.len > in->line)
+		buf_cut(&in->text, in->line + n);
+	else if (buf_add(&in->text, line, n) < 0)
+		return false;
+	if (buf_add(&in->text, "", 1) < 0)
+		return false;
+	in->value[attr] = in->line + len + 1;
+	in->line = in->text.len;
 	return true;
 }
 
 static void
 policy_in_done(struct policy_in *in, struct policy_request *req)
 {
-	for (size_t i = 0; i < NELEM(policy_in_names); i++) {
-		const char *value = in->value[i] != 0 ? in->text.data + in->value[i] : "";
-
-		memcpy((char *) req + policy_in_names[i].offset, &value, sizeof value);
-	}
+#define A(name) req->name = in->value[POLICY_IN_##name] != 0 ? in->text.data + in->value[POLICY_IN_##name] : "";
+	POLICY_PROTO_ATTRS(A)
+#undef A
 }
 
 enum policy_in_next
 policy_in_feed(struct policy_in *in, const char *data, size_t n, size_t *used_r, struct policy_request *req)
 {
-	const char *nul = memchr(data, 0, n);
+	const char *const end = data + n, *const nul = memchr(data, 0, n);
 
-	for (*used_r = 0; *used_r < n; ) {
-		const char *line = data + *used_r, *lf = memchr(line, '\n', n - *used_r);
-		size_t	len = lf != NULL ? (size_t) (lf - line) : n - *used_r, begun = in->text.len - in->line;
+	for (const char *p = data, *lf; p < end; p = lf + 1) {
+		const char *line = p;
+		size_t	begun = in->text.len - in->line, len;
 
+		*used_r = (size_t) (p - data);
+		lf = memchr(p, '\n', (size_t) (end - p));
+		len = (size_t) ((lf != NULL ? lf : end) - p);
 		if (nul != NULL && nul < line + len)
 			return policy_in_bad(in, "a NUL byte");
 		if (len > POLICY_PROTO_LINE_MAX - begun)
 			return policy_in_bad(in, "a line of more than 16 kB");
-		if (len + 1 > POLICY_PROTO_MAX - in->bytes)
+		if (len >= POLICY_PROTO_MAX - in->bytes)
 			return policy_in_bad(in, "more than 64 kB");
 		in->bytes += len;
-		*used_r += len + (lf != NULL);
-		if ((lf == NULL || begun > 0) && buf_add(&in->text, line, len) < 0)
-			return policy_in_bad(in, "more than 64 kB");
-		if (lf == NULL)
-			break;
-		if (begun > 0) {			/* else it need not be copied to be looked at */
+		if (lf == NULL || begun > 0) {		/* else it need not be copied to be looked at */
+			if (buf_add(&in->text, line, len) < 0)
+				return policy_in_bad(in, "more than 64 kB");
+			if (lf == NULL)
+				break;
 			line = in->text.data + in->line;
 			len += begun;
 		}
 		if (len > 0 && line[len - 1] == '\r')
 			len--;
 		if (len == 0) {
+			*used_r = (size_t) (lf + 1 - data);
 			policy_in_done(in, req);
 			return POLICY_IN_DONE;
 		}
@@ -129,6 +140,7 @@ policy_in_feed(struct policy_in *in, const char *data, size_t n, size_t *used_r,
 		if (!policy_in_line(in, line, len))
 			return policy_in_bad(in, "more than 64 kB");
 	}
+	*used_r = n;
 	return POLICY_IN_MORE;
 }
 

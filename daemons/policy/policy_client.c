@@ -55,7 +55,7 @@ policy_hash(const char *const *strings, size_t n)
 static void
 policy_said_forget(struct policy_client *c)
 {
-	for (unsigned i = 0; i < POLICY_ANSWERS; i++)
+	for (unsigned i = 0; i < POLICY_ANSWERS && i < c->said.next; i++)
 		mem_free(&c->said.of[i].action);
 	memset(&c->said, 0, sizeof c->said);
 }
