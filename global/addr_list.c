@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <global/client_addr.h>
 #include <util/mem.h>
 #include <util/msg.h>
 #include <util/units.h>
@@ -119,16 +118,20 @@ addr_list_free(struct addr_list **lp)
 }
 
 bool
+addr_list_match(const struct addr_list *list, const struct client_addr *a)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (client_addr_in(a, &list->net[i].addr, list->net[i].bits))
+			return !list->net[i].negated;
+	return false;
+}
+
+bool
 addr_list_match_text(const struct addr_list *list, const char *text)
 {
 	struct client_addr a;
 
-	if (!client_addr_parse(&a, text))
-		return false;
-	for (size_t i = 0; i < list->n; i++)
-		if (client_addr_in(&a, &list->net[i].addr, list->net[i].bits))
-			return !list->net[i].negated;
-	return false;
+	return client_addr_parse(&a, text) && addr_list_match(list, &a);
 }
 
 const char *

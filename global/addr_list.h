@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 
+#include <global/client_addr.h>
 #include <util/buf.h>
 
 struct addr_list;
@@ -16,6 +17,7 @@ struct addr_list;
  * returns   NULL then; "" is an empty list */
 struct addr_list *addr_list_new(const char *text, struct buf *why);
 void	addr_list_free(struct addr_list **);
+bool	addr_list_match(const struct addr_list *, const struct client_addr *);
 /* addr_list_match_text - an address in text; what is none matches nothing */
 bool	addr_list_match_text(const struct addr_list *, const char *addr);
 /* addr_list_check - NULL, or what to write instead, for parameters */

@@ -31,11 +31,12 @@ client_addr_parse(struct client_addr *a, const char *text)
 void
 client_addr_mask(struct client_addr *a, unsigned keep)
 {
-	for (unsigned i = 0; i < sizeof a->bytes; i++)
-		if (8 * i >= keep)
-			a->bytes[i] = 0;
-		else if (8 * i + 8 > keep)
-			a->bytes[i] &= (unsigned char) (0xff << (8 * i + 8 - keep));
+	size_t	whole = keep / 8;
+
+	if (whole >= sizeof a->bytes)
+		return;
+	a->bytes[whole] &= (unsigned char) ~(0xff >> keep % 8);
+	memset(a->bytes + whole + 1, 0, sizeof a->bytes - whole - 1);
 }
 
 /* addr_digits - 0 to 255, without printf, which would take most of the time; returns the end */
@@ -75,11 +76,11 @@ client_addr_print(const struct client_addr *a, unsigned keep, struct buf *out)
 bool
 client_addr_in(const struct client_addr *a, const struct client_addr *net, unsigned keep)
 {
-	struct client_addr mine = *a, theirs = *net;
+	size_t	whole = keep / 8;
 
 	if (a->bits != net->bits)
 		return false;
-	client_addr_mask(&mine, keep);
-	client_addr_mask(&theirs, keep);
-	return memcmp(mine.bytes, theirs.bytes, sizeof mine.bytes) == 0;
+	if (whole >= sizeof a->bytes)
+		return memcmp(a->bytes, net->bytes, sizeof a->bytes) == 0;
+	return memcmp(a->bytes, net->bytes, whole) == 0 && ((a->bytes[whole] ^ net->bytes[whole]) & ~(0xff >> keep % 8) & 0xff) == 0;
 }

@@ -40,45 +40,49 @@ greylist_reason_word(enum greylist_reason reason)
 static void
 greylist_expand(struct buf *out, const char *text, const char *letters, const char *const *places)
 {
-	const char *at;
+	const char *p = text, *sign, *at;
 
-	for (const char *p = text; *p != 0; p++)
-		if (*p != '%' || p[1] == 0)
-			buf_addc(out, *p);
-		else if (*++p == '%')
+	while ((sign = strchr(p, '%')) != NULL && sign[1] != 0) {
+		buf_add(out, p, (size_t) (sign - p));
+		p = sign + 2;
+		if (sign[1] == '%')
 			buf_addc(out, '%');
-		else if ((at = strchr(letters, *p)) != NULL)
+		else if ((at = strchr(letters, sign[1])) != NULL)
 			buf_adds(out, places[at - letters]);
+	}
+	buf_adds(out, p);
 }
 
 /* greylist_clean - one line of printable text */
 static void
-greylist_clean(struct buf *b, size_t from, size_t max)
+greylist_clean(struct buf *b, size_t max)
 {
-	if (b->len - from > max)
-		buf_cut(b, from + utf8_cut(b->data + from, b->len - from, max));
-	if (b->len > from)
-		utf8_sanitise(b->data + from, b->len - from, true);
+	if (b->len > max)
+		buf_cut(b, utf8_cut(b->data, b->len, max));
+	if (b->len > 0)
+		utf8_sanitise(b->data, b->len, true);
 }
 
 static void
 greylist_action(struct greylist *g, const struct greylist_case *c, struct greylist_result *res)
 {
 	const char *at = strrchr(c->req.recipient, '@'), *places[3];
-	char	left[24];
 
 	buf_reset(&g->text);
-	snprintf(left, sizeof left, "%lld", (long long) (c->left_s > 60 ? (c->left_s + 59) / 60 * 60 : 60));
-	places[0] = left;
+	buf_reset(&g->number);
+	buf_addi(&g->number, c->left_s > 60 ? (c->left_s + 59) / 60 * 60 : 60);
+	places[0] = buf_str(&g->number);
 	places[1] = at != NULL ? at + 1 : "";
 	places[2] = g->params->myhostname;
 	greylist_expand(&g->text, g->params->greylist_text, "srh", places);
-	greylist_clean(&g->text, 0, ANSWER_TEXT_MAX);
+	greylist_clean(&g->text, ANSWER_TEXT_MAX);
 	res->text = buf_str(&g->text);
 	if (!res->deferred)
 		return;
 	buf_reset(&g->action_text);
-	buf_addf(&g->action_text, "%s %s", g->action, res->text);
+	buf_adds(&g->action_text, g->action);
+	buf_addc(&g->action_text, ' ');
+	buf_add(&g->action_text, g->text.data, g->text.len);
 	res->action = buf_str(&g->action_text);
 }
 
@@ -86,29 +90,34 @@ static void
 greylist_header(struct greylist *g, const struct greylist_case *c, struct greylist_result *res)
 {
 	const char *places[3];
-	char	delay[24], date[64];
+	char	date[64];
 
 	if (g->params->greylist_header[0] == 0 || g->mode == GREYLIST_OBSERVE)
 		return;
-	snprintf(delay, sizeof delay, "%lld", (long long) c->delay_s);
-	places[0] = delay;
+	buf_reset(&g->number);
+	buf_addi(&g->number, c->delay_s);
+	places[0] = buf_str(&g->number);
 	places[1] = g->params->myhostname;
 	places[2] = mail_date(date, sizeof date, ev_wall_s(g->loop));
 	buf_reset(&g->header);
 	greylist_expand(&g->header, g->params->greylist_header, "thd", places);
-	greylist_clean(&g->header, 0, 998);		/* RFC 5322 section 2.1.1 */
+	greylist_clean(&g->header, 998);		/* RFC 5322 section 2.1.1 */
 	res->header = buf_str(&g->header);
 }
 
-/* the log */
+/* the log: msg_info_text sees to it that the line is printable */
 
 static void
 greylist_log_text(struct buf *out, const char *text)
 {
-	size_t	at = out->len;
+	buf_add(out, text, utf8_cut(text, strlen(text), ANSWER_SHOWN));
+}
 
-	buf_adds(out, text);
-	greylist_clean(out, at, ANSWER_SHOWN);
+static void
+greylist_log_number(struct buf *out, const char *name, int64_t n)
+{
+	buf_adds(out, name);
+	buf_addi(out, n);
 }
 
 /* greylist_log_addr - an address, or with greylist_privacy = hash the beginning of its hash */
@@ -156,9 +165,11 @@ greylist_log(struct greylist *g, const struct greylist_case *c, const struct gre
 		greylist_log_text(&g->line, res->key);
 	}
 	if (res->verdict == GREYLIST_DEFER)
-		buf_addf(&g->line, " left=%lld", (long long) res->left_s);
-	if (c->reason == GREYLIST_RETRY)
-		buf_addf(&g->line, " delay=%lld tries=%u", (long long) c->delay_s, c->tries);
+		greylist_log_number(&g->line, " left=", res->left_s);
+	if (c->reason == GREYLIST_RETRY) {
+		greylist_log_number(&g->line, " delay=", c->delay_s);
+		greylist_log_number(&g->line, " tries=", c->tries);
+	}
 	if (res->rule[0] != 0) {
 		buf_adds(&g->line, " rule=");
 		greylist_log_text(&g->line, res->rule);
@@ -171,7 +182,7 @@ greylist_log(struct greylist *g, const struct greylist_case *c, const struct gre
 		buf_adds(&g->line, " instance=");
 		greylist_log_text(&g->line, c->req.instance);
 	}
-	msg_info("%s", buf_str(&g->line));
+	msg_info_text(g->line.data, g->line.len);
 }
 
 static void

@@ -11,6 +11,14 @@
 
 /* outcomes */
 
+/* greylist_touch - it was of use; as a rule that is known of this second already */
+static void
+greylist_touch(struct greylist *g, const char *id, const struct greylist_record *known, const struct greylist_names *names, int64_t now)
+{
+	if (known->last_s < now)
+		greylist_store_touch(g->store, id, names, now);
+}
+
 /* greylist_known - rows 14 to 19; false: nothing that is known decides */
 static bool
 greylist_known(struct greylist *g, struct greylist_case *c, int64_t now)
@@ -20,16 +28,16 @@ greylist_known(struct greylist *g, struct greylist_case *c, int64_t now)
 	c->reason = greylist_judge(&c->known, &g->store_conf.rules, c->exclude, now, &c->left_s, &c->delay_s);
 	switch (c->reason) {
 	case GREYLIST_KNOWN_CLIENT:
-		greylist_store_touch(g->store, ids->c, &c->names, now);
+		greylist_touch(g, ids->c, &c->known.c, &c->names, now);
 		return true;
 	case GREYLIST_KNOWN_DOMAIN:
-		greylist_store_touch(g->store, ids->d, &c->names, now);
+		greylist_touch(g, ids->d, &c->known.d, &c->names, now);
 		return true;
 	case GREYLIST_KNOWN_SENDER:
-		greylist_store_touch(g->store, ids->s, &c->names, now);
+		greylist_touch(g, ids->s, &c->known.s, &c->names, now);
 		return true;
 	case GREYLIST_KNOWN_TRIPLET:
-		greylist_store_touch(g->store, ids->t, &c->names, now);
+		greylist_touch(g, ids->t, &c->known.t, &c->names, now);
 		return true;
 	case GREYLIST_EARLY:
 		greylist_store_again(g->store, ids, now);
@@ -256,9 +264,11 @@ greylist_looked(void *ctx, bool all, const struct greylist_known *k)
 	struct greylist_case *c = &w->c;
 	const struct greylist_rules *rules = &g->store_conf.rules;
 	int64_t now = ev_wall_s(g->loop);
+	struct greylist_aim aim;
 
 	/* this host may have learned something meanwhile; and a table that was busy may not have what the database said */
-	greylist_store_get(g->store, &c->ids, now, &c->known);
+	greylist_store_aim(g->store, &c->ids, &aim);
+	greylist_store_get(g->store, &aim, now, &c->known);
 	greylist_record_merge(&c->known.c, &k->c, rules);
 	greylist_record_merge(&c->known.d, &k->d, rules);
 	greylist_record_merge(&c->known.s, &k->s, rules);
@@ -286,13 +296,18 @@ greylist_have(const char *s)
 	return s[0] != 0;
 }
 
-/* greylist_exempt - rows 1 to 13; true: one of them applies */
+static const char *
+greylist_name(const struct greylist_request *q)
+{
+	return strcmp(q->client_name, "unknown") == 0 ? "" : q->client_name;
+}
+
+/* greylist_exempt - rows 1 to 9; true: one of them applies */
 static bool
 greylist_exempt(struct greylist *g, struct greylist_case *c)
 {
 	const struct greylist_request *q = &c->req;
 	bool	data = strcmp(q->state, "DATA") == 0, null = !greylist_have(q->sender);
-	const char *name = strcmp(q->client_name, "unknown") == 0 ? "" : q->client_name;
 
 	if (g->mode == GREYLIST_MODE_OFF)
 		c->reason = GREYLIST_OFF;
@@ -302,7 +317,7 @@ greylist_exempt(struct greylist *g, struct greylist_case *c)
 		c->reason = GREYLIST_EXEMPT_SASL;
 	else if (!client_addr_parse(&c->addr, q->client_address))
 		c->reason = GREYLIST_NO_CLIENT;
-	else if (addr_list_match_text(g->exempt, q->client_address))
+	else if (addr_list_match(g->exempt, &c->addr))
 		c->reason = GREYLIST_EXEMPT_NETWORK;
 	else if (g->params->greylist_exempt_ccert && greylist_have(q->ccert_subject))
 		c->reason = GREYLIST_EXEMPT_CCERT;
@@ -312,7 +327,19 @@ greylist_exempt(struct greylist *g, struct greylist_case *c)
 		c->reason = GREYLIST_NULL_SENDER;
 	else if (data && (!null || g->null_sender == GREYLIST_NULL_RCPT))
 		c->reason = GREYLIST_STATE;
-	else if (greylist_lists_client(g->lists, &c->addr, name, &c->rule))
+	else
+		return false;
+	return true;
+}
+
+/* greylist_allowed - rows 10 to 13; true: a list has it */
+static bool
+greylist_allowed(struct greylist *g, struct greylist_case *c)
+{
+	const struct greylist_request *q = &c->req;
+	const char *name = greylist_name(q);
+
+	if (greylist_lists_client(g->lists, &c->addr, name, &c->rule))
 		c->reason = GREYLIST_ALLOW_CLIENT;
 	else if (greylist_lists_recipient(g->lists, q->recipient, &c->rule))
 		c->reason = GREYLIST_ALLOW_RECIPIENT;
@@ -329,7 +356,7 @@ static void
 greylist_keys(struct greylist *g, struct greylist_case *c)
 {
 	const struct greylist_key_conf *k = &g->store_conf.keys;
-	const char *name = strcmp(c->req.client_name, "unknown") == 0 ? "" : c->req.client_name;
+	const char *name = greylist_name(&c->req);
 
 	buf_reset(&g->client);
 	buf_reset(&g->net);
@@ -353,13 +380,19 @@ static enum greylist_when
 greylist_try(struct greylist *g, struct greylist_case *c, greylist_done_fn *fn, void *ctx, struct greylist_wait **slot)
 {
 	struct greylist_wait *w;
+	struct greylist_aim aim;
 	int64_t now;
 
 	if (greylist_exempt(g, c))
 		return GREYLIST_NOW;
 	now = ev_wall_s(g->loop);
 	greylist_keys(g, c);
-	greylist_store_get(g->store, &c->ids, now, &c->known);
+	greylist_store_aim(g->store, &c->ids, &aim);
+	if (greylist_allowed(g, c)) {
+		c->names.client = "";			/* by which it was not decided */
+		return GREYLIST_NOW;
+	}
+	greylist_store_get(g->store, &aim, now, &c->known);
 	if (greylist_known(g, c, now)) {
 		stats_add(STAT_greylist_hits, 1);
 		return GREYLIST_NOW;
@@ -418,9 +451,8 @@ greylist_preview(struct greylist *g, const struct greylist_request *req, const s
 	struct greylist_case c;
 
 	greylist_case_init(&c, req);
-	if (!greylist_exempt(g, &c)) {
-		c.exclude = greylist_lists_excluded(g->lists, &c.addr,
-		    strcmp(c.req.client_name, "unknown") == 0 ? "" : c.req.client_name);
+	if (!greylist_exempt(g, &c) && !greylist_allowed(g, &c)) {
+		c.exclude = greylist_lists_excluded(g->lists, &c.addr, greylist_name(&c.req));
 		c.reason = greylist_judge(known, &g->store_conf.rules, c.exclude, now_s, &c.left_s, &c.delay_s);
 		if (greylist_verdicts[c.reason] == GREYLIST_DEFER && c.left_s == 0)
 			c.left_s = g->store_conf.rules.delay_s;

@@ -81,7 +81,7 @@ struct greylist {
 	uint64_t away_n;
 	int64_t	away_ms;			/* the last time */
 	/* keys and answers of the present decision */
-	struct buf client, net, sender, recipient, action_text, text, header, line;
+	struct buf client, net, sender, recipient, action_text, text, number, header, line;
 };
 
 /* greylist_decide.c: greylist_back - if the database was away, see whether it is back */

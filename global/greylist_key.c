@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <util/ascii.h>
 #include <util/mem.h>
 #include <util/siphash.h>
 
@@ -141,8 +142,9 @@ greylist_pool_name(const char *client_name, const struct client_addr *a, struct 
 		n--;
 	if (n == 0 || n > KEY_NAME_MAX || client_name[0] == '.')
 		return;
+	memcpy(name, client_name, n);
+	ascii_lower(name, n);
 	for (size_t i = 0; i < n; i++) {
-		name[i] = client_name[i] >= 'A' && client_name[i] <= 'Z' ? (char) (client_name[i] + 32) : client_name[i];
 		if (name[i] == '.') {
 			if (i > 0 && name[i - 1] == '.')
 				return;
@@ -240,8 +242,9 @@ greylist_id(struct greylist_hash *h, char kind, const char *client, const char *
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 	const char *parts[] = { client, sender, recipient };
-	unsigned char sum[18] = { 0 };
+	unsigned char sum[16];
 	uint32_t len;
+	char   *o = id_r;
 
 	buf_reset(&h->text);
 	buf_addc(&h->text, kind);
@@ -251,12 +254,16 @@ greylist_id(struct greylist_hash *h, char kind, const char *client, const char *
 		buf_add(&h->text, parts[i], len);
 	}
 	key_sum(h, sum);
-	id_r[0] = kind;
-	for (size_t i = 0, o = 1; i < sizeof sum; i += 3) {
+	*o++ = kind;
+	for (size_t i = 0; i < 15; i += 3) {
 		uint32_t v = (uint32_t) sum[i] << 16 | (uint32_t) sum[i + 1] << 8 | sum[i + 2];
 
-		for (int shift = 18; shift >= 0 && o < GREYLIST_ID_LEN; shift -= 6)
-			id_r[o++] = digits[v >> shift & 63];
+		*o++ = digits[v >> 18];
+		*o++ = digits[v >> 12 & 63];
+		*o++ = digits[v >> 6 & 63];
+		*o++ = digits[v & 63];
 	}
-	id_r[GREYLIST_ID_LEN] = 0;
+	*o++ = digits[sum[15] >> 2];
+	*o++ = digits[sum[15] << 4 & 63];
+	*o = 0;
 }

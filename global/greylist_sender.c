@@ -3,39 +3,46 @@
 
 #include <string.h>
 
+#include <util/ascii.h>
 #include <util/mem.h>
 
 #define SENDER_VERP_MAX	320		/* RFC 5321 section 4.5.3.1: local part and domain */
 
+/* what a byte is; in lower case. Bytes of other alphabets are letters */
+enum { SENDER_DIGIT = 1, SENDER_HEX = 2, SENDER_ALNUM = 4 };
+static const unsigned char sender_class[256] = {
+	['0' ... '9'] = SENDER_DIGIT | SENDER_HEX | SENDER_ALNUM,
+	['a' ... 'f'] = SENDER_HEX | SENDER_ALNUM,
+	['g' ... 'z'] = SENDER_ALNUM,
+	[0x80 ... 0xff] = SENDER_ALNUM,
+};
+
 static bool
-sender_digit(int c)
+sender_digit(char c)
 {
-	return c >= '0' && c <= '9';
+	return (sender_class[(unsigned char) c] & SENDER_DIGIT) != 0;
 }
 
 static bool
-sender_alnum(int c)			/* letters, digits and bytes of other alphabets, in lower case */
+sender_alnum(char c)
 {
-	return sender_digit(c) || (c >= 'a' && c <= 'z') || (unsigned char) c >= 0x80;
+	return (sender_class[(unsigned char) c] & SENDER_ALNUM) != 0;
 }
 
 static bool
-sender_hex(int c)
+sender_hex(char c)
 {
-	return sender_digit(c) || (c >= 'a' && c <= 'f');
+	return (sender_class[(unsigned char) c] & SENDER_HEX) != 0;
 }
 
-/* sender_lower - append in lower case; A-Z only */
+/* sender_lower - append in lower case */
 static void
 sender_lower(struct buf *out, const char *s, size_t n)
 {
 	size_t	at = out->len;
 
-	if (n == 0 || buf_add(out, s, n) < 0)
-		return;
-	for (char *p = out->data + at; p < out->data + out->len; p++)
-		if (*p >= 'A' && *p <= 'Z')
-			*p = (char) (*p + 32);
+	if (n > 0 && buf_add(out, s, n) == 0)
+		ascii_lower(out->data + at, n);
 }
 
 /* wrappers: other people's schemes to mark or rewrite a sender. Each looks at [p, end), NUL-terminated at the end, and
@@ -238,15 +245,14 @@ static void
 sender_domain(struct buf *out, const char *p, const char *end)
 {
 	const char *tail = end, *dot;
-	unsigned dots = 0;
 
 	if (p < end && *p == '[') {
 		buf_add(out, p, (size_t) (end - p));
 		return;
 	}
-	while (tail > p && dots < 2)
-		dots += *--tail == '.';
-	if (dots < 2)
+	for (int dots = 0; dots < 2 && tail != NULL; dots++)
+		tail = memrchr(p, '.', (size_t) (tail - p));
+	if (tail == NULL)
 		tail = p;			/* two labels at most: they stay */
 	while (p < tail) {
 		dot = memchr(p, '.', (size_t) (end - p));
@@ -269,9 +275,11 @@ sender_undot(const char *p, const char *end)
 static size_t
 sender_cut(const char *p, size_t n, const char *delimiter)
 {
-	for (size_t i = 1; i < n; i++)
-		if (strchr(delimiter, p[i]) != NULL)
-			return i;
+	const char *at;
+
+	for (; n > 1 && *delimiter != 0; delimiter++)
+		if ((at = memchr(p + 1, *delimiter, n - 1)) != NULL)
+			n = (size_t) (at - p);
 	return n;
 }
 

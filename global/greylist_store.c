@@ -198,6 +198,7 @@ store_change_fn(void *ctx, const struct shmtab_val *old, struct shmtab_val *new)
 		new->len = greylist_record_encode(&c->is, c->value);
 		new->expire_s = greylist_record_expiry(&c->is, &c->s->conf.rules);
 		new->pinned = c->dirty;
+		new->loose = c->kind == 'N';		/* a count that is no promise to anybody */
 	}
 	return act;
 }
@@ -241,31 +242,37 @@ lost:
 
 /* looking */
 
-static void
-store_get(struct greylist_store *s, const char *id, int64_t now_s, struct greylist_record *r)
+void
+greylist_store_aim(struct greylist_store *s, const struct greylist_ids *ids, struct greylist_aim *aim)
 {
-	unsigned char value[GREYLIST_VALUE_MAX];
-	struct store_change c = { .op = STORE_MEND, .now_s = now_s };
-	struct shmtab_val v;
+	/* the triplet first: it goes after its sender was made (greylist_store_pass), so that one of them is always seen */
+	const char *const id[GREYLIST_AIM_MAX] = { ids->t, ids->s, ids->c, ids->d };
 
-	if (shmtab_get(store_table(s, id[0]), id, GREYLIST_ID_LEN, value, sizeof value, &v) != 1 || v.len > sizeof value ||
-	    !greylist_record_decode(r, value, v.len) || r->kind != id[0])
-		r->kind = 0;
-	else if (greylist_record_mend(r, &s->conf.rules, now_s))
-		(void) store_change(s, id, &c, NULL);
+	aim->n = ids->has_domain ? GREYLIST_AIM_MAX : GREYLIST_AIM_MAX - 1;
+	for (size_t i = 0; i < aim->n; i++)
+		aim->look[i] = (struct shmtab_look) { .table = store_table(s, id[i][0]), .key = id[i], .keylen = GREYLIST_ID_LEN,
+			.data = aim->value[i], .size = sizeof aim->value[i] };
+	shmtab_aim(aim->look, aim->n);
 }
 
 void
-greylist_store_get(struct greylist_store *s, const struct greylist_ids *ids, int64_t now_s, struct greylist_known *k)
+greylist_store_get(struct greylist_store *s, struct greylist_aim *aim, int64_t now_s, struct greylist_known *k)
 {
-	/* the triplet first: it goes after its sender was made (greylist_store_pass), so that one of them is always seen */
-	store_get(s, ids->t, now_s, &k->t);
-	store_get(s, ids->s, now_s, &k->s);
-	if (ids->has_domain)
-		store_get(s, ids->d, now_s, &k->d);
-	else
-		k->d.kind = 0;
-	store_get(s, ids->c, now_s, &k->c);
+	struct greylist_record *const record[GREYLIST_AIM_MAX] = { &k->t, &k->s, &k->c, &k->d };
+
+	shmtab_get_all(aim->look, aim->n);
+	k->d.kind = 0;
+	for (size_t i = 0; i < aim->n; i++) {
+		const struct shmtab_look *l = &aim->look[i];
+		struct store_change c = { .op = STORE_MEND, .now_s = now_s };
+		const char *id = l->key;
+
+		if (l->found != 1 || l->val.len > l->size || !greylist_record_decode(record[i], aim->value[i], l->val.len) ||
+		    record[i]->kind != id[0])
+			record[i]->kind = 0;
+		else if (greylist_record_mend(record[i], &s->conf.rules, now_s))
+			(void) store_change(s, id, &c, NULL);
+	}
 }
 
 /* asking the database */

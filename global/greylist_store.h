@@ -68,8 +68,16 @@ struct greylist_ids {
 void	greylist_ids(struct greylist_hash *, const struct greylist_names *, struct greylist_ids *);
 void	greylist_store_ids(struct greylist_store *, const struct greylist_names *, struct greylist_ids *);
 
-/* greylist_store_get - what this host has; kind 0 where there is nothing */
-void	greylist_store_get(struct greylist_store *, const struct greylist_ids *, int64_t now_s, struct greylist_known *);
+/* greylist_store_get - what this host has; kind 0 where there is nothing
+ * greylist_store_aim  comes before it, and best some other work between the two: memory takes its time */
+#define GREYLIST_AIM_MAX	4
+struct greylist_aim {
+	size_t	n;
+	struct shmtab_look look[GREYLIST_AIM_MAX];
+	unsigned char value[GREYLIST_AIM_MAX][GREYLIST_VALUE_MAX];
+};
+void	greylist_store_aim(struct greylist_store *, const struct greylist_ids *, struct greylist_aim *);
+void	greylist_store_get(struct greylist_store *, struct greylist_aim *, int64_t now_s, struct greylist_known *);
 /* greylist_store_look - ask the database about all of it, with one statement
  * fn	     called once, later, within the time limit; all: every answer came. What was found is in k, and here, too
  * returns   false: cannot ask now, fn is not called */
