@@ -55,7 +55,7 @@ int	buf_add_slow(struct buf *, const void *, size_t n);
 static inline int
 buf_add(struct buf *b, const void *p, size_t n)
 {
-	if (b->len >= b->end || n >= b->end - b->len)
+	if (n == 0 || b->len >= b->end || n >= b->end - b->len)	/* n 0: p may be NULL */
 		return buf_add_slow(b, p, n);
 	memcpy(b->data + b->len, p, n);
 	b->len += n;

@@ -104,6 +104,7 @@ test_full_is_full(void **state)
 	assert_string_equal(buf_str(&b), "");
 	buf_reset(&b);
 	assert_int_equal(buf_adds(&b, "hi"), 0);
+	assert_int_equal(buf_add(&b, NULL, 0), 0);	/* no bytes need no address */
 	buf_refuse(&b);
 	assert_int_equal(buf_adds(&b, ""), -1);
 	assert_true(b.full);
