@@ -25,7 +25,7 @@ struct ev_loop {
 	int	epfd;
 	bool	stopped, fake;
 	int64_t now_ms, wall_us;	/* of this turn */
-	int64_t kept_ms;		/* since when msg has kept lines */
+	int64_t kept_ms;		/* since when msg has kept lines, at most */
 
 	struct epoll_event batch[EV_BATCH];
 	int	batch_n, batch_i;	/* events in batch; the one being served */
@@ -320,25 +320,35 @@ ev_defers_run(struct ev_loop *l)
 	return ran;
 }
 
-/* ev_wait - a batch of events. Lines for the log are written in one go when there is nothing to do, and after EV_KEPT_MS. Where only
- * one client is served, its line is there before its answer */
+static int
+ev_poll(struct ev_loop *l, int wait_ms)
+{
+	int	n = epoll_wait(l->epfd, l->batch, EV_BATCH, wait_ms);
+
+	if (n < 0 && errno != EINTR)
+		msg_panic("epoll_wait: %s", strerror(errno));
+	return n;
+}
+
+/* ev_wait - a batch of events. Lines for the log wait for each other: EV_KEPT_MS, unless the caller does not want to wait. But where one
+ * client alone is served, its line is there before its answer */
 static int
 ev_wait(struct ev_loop *l, int wait_ms)
 {
-	int	n = 0;
+	int	n = 0, kept;
 
-	if (!msg_kept())
-		l->kept_ms = l->now_ms;
-	else if ((n = epoll_wait(l->epfd, l->batch, EV_BATCH, 0)) <= 0 || l->now_ms - l->kept_ms >= EV_KEPT_MS)
+	if (msg_kept() && l->now_ms < l->kept_ms + EV_KEPT_MS) {
+		kept = (int) (l->kept_ms + EV_KEPT_MS - l->now_ms);
+		kept = wait_ms >= 0 && wait_ms < kept ? wait_ms : kept;
+		n = ev_poll(l, kept);
+		wait_ms -= wait_ms >= 0 ? kept : 0;
+	}
+	if (n == 0) {
 		msg_flush();
-	if (n == 0)
-		n = epoll_wait(l->epfd, l->batch, EV_BATCH, wait_ms);
-	if (n < 0 && errno != EINTR)
-		msg_panic("epoll_wait: %s", strerror(errno));
+		n = ev_poll(l, wait_ms);
+	}
 	if (n > 1)
 		msg_hold();
-	else
-		msg_flush();
 	return n;
 }
 
@@ -360,6 +370,8 @@ ev_turn(struct ev_loop *l, int wait_ms)
 	}
 	l->batch_n = ev_wait(l, wait_ms);
 	ev_clock_read(l);
+	if (!msg_kept())
+		l->kept_ms = l->now_ms;
 	for (l->batch_i = 0; l->batch_i < l->batch_n; l->batch_i++) {
 		struct epoll_event *e = &l->batch[l->batch_i];
 		struct ev_io *io = e->data.ptr;
