@@ -61,18 +61,29 @@ enum ms_next policy_input(struct ms_client *, void *ctx, const char *data, size_
 enum ms_next policy_eof(struct ms_client *, void *ctx);
 void	policy_closed(struct ms_client *, void *ctx);
 
+struct policy_asking;
+
 /* policy_check.c */
-struct policy_run;			/* a request on its way through the checks */
 /* policy_done_fn - action: never "", borrowed for the call; header: to be prepended if none was yet, instead of DUNNO; or NULL */
 typedef void policy_done_fn(void *ctx, const char *action, const char *header);
+struct policy_run {			/* a request on its way through the checks; the fields are policy_check's */
+	const struct policy_request *req;
+	struct policy_order order;
+	unsigned next;
+	bool	waits;			/* for one of these */
+	struct greylist_wait *greylist;
+	struct policy_asking *asking;
+	char   *header;			/* heap; NULL: none */
+	policy_done_fn *fn;
+	void   *ctx;
+};
 /* policy_run_start - begin; fn is called once, perhaps before this returns
  * req       must stay as it is until fn was called, or the run was cancelled
- * returns   NULL when fn was called; else what policy_run_cancel takes, as long as fn was not called */
-struct policy_run *policy_run_start(const struct policy_request *, policy_done_fn *, void *ctx);
-void	policy_run_cancel(struct policy_run **);	/* the client is gone; NULL is fine */
+ * returns   false when fn was called; true: it will be, unless the run is cancelled */
+bool	policy_run_start(struct policy_run *, const struct policy_request *req, policy_done_fn *fn, void *ctx);
+void	policy_run_cancel(struct policy_run *);		/* the client is gone; only while it waits */
 
 /* policy_verify.c */
-struct policy_asking;
 /* policy_asked_fn - action NULL: no opinion; else borrowed for the call */
 typedef void policy_asked_fn(void *ctx, const char *action);
 /* policy_verify_ask - verify req's sender or recipient; req borrowed for the call

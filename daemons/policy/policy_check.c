@@ -12,18 +12,6 @@
 #define POLICY_SHOW_MAX	 200		/* bytes of an address in a log line */
 #define POLICY_RATE_MS	 60000
 
-struct policy_run {
-	const struct policy_request *req;
-	struct policy_order order;
-	unsigned next;
-	bool	waits;			/* for one of these */
-	struct greylist_wait *greylist;
-	struct policy_asking *asking;
-	char   *header;			/* heap; NULL: none */
-	policy_done_fn *fn;
-	void   *ctx;
-};
-
 /* policy_run_log - what a check other than greylisting, which does it itself, has decided */
 static void
 policy_run_log(const struct policy_run *run, const char *what, const char *action)
@@ -42,15 +30,14 @@ policy_run_log(const struct policy_run *run, const char *what, const char *actio
 static void
 policy_run_end(struct policy_run *run, const char *action)
 {
-	const char *header = run->header;
+	char   *header = run->header;
+	bool	silent = action != NULL || policy_conf.observe;
 
+	run->header = NULL;
 	if (action != NULL && policy_conf.observe)
 		policy_run_log(run, "policy=observe", action);
-	if (action != NULL || policy_conf.observe)
-		header = NULL;
-	run->fn(run->ctx, action != NULL && !policy_conf.observe ? action : "DUNNO", header);
-	mem_free(&run->header);
-	mem_free(&run);
+	run->fn(run->ctx, action != NULL && !policy_conf.observe ? action : "DUNNO", silent ? NULL : header);
+	mem_free(&header);			/* the run is not ours any more */
 }
 
 static bool policy_run_go(struct policy_run *);
@@ -176,30 +163,22 @@ policy_run_go(struct policy_run *run)
 	return false;
 }
 
-struct policy_run *
-policy_run_start(const struct policy_request *req, policy_done_fn *fn, void *ctx)
+bool
+policy_run_start(struct policy_run *run, const struct policy_request *req, policy_done_fn *fn, void *ctx)
 {
-	struct policy_run *run = mem_alloc(sizeof *run);
-
-	run->req = req;
-	run->order = policy_conf.order;
-	run->fn = fn;
-	run->ctx = ctx;
+	*run = (struct policy_run) { .req = req, .order = policy_conf.order, .fn = fn, .ctx = ctx };
 	if (req->policy_context[0] != 0) {	/* anything else than names of checks is somebody else's */
 		policy_order_parse(req->policy_context, &run->order);
 		if (run->order.n == 0)
 			run->order = policy_conf.order;
 	}
-	return policy_run_go(run) ? run : NULL;
+	return policy_run_go(run);
 }
 
 void
-policy_run_cancel(struct policy_run **runp)
+policy_run_cancel(struct policy_run *run)
 {
-	if (*runp == NULL)
-		return;
-	greylist_cancel(&(*runp)->greylist);
-	policy_verify_cancel(&(*runp)->asking);
-	mem_free(&(*runp)->header);
-	mem_free(runp);
+	greylist_cancel(&run->greylist);
+	policy_verify_cancel(&run->asking);
+	mem_free(&run->header);
 }

@@ -22,7 +22,8 @@ struct policy_client {
 	struct ms_client *ms;
 	struct policy_in in;
 	struct policy_request req;
-	struct policy_run *run;		/* the request in hand, while it waits */
+	struct policy_run run;		/* the request in hand */
+	bool	waits;			/* for what its checks ask */
 	bool	bad, odd_said;
 	uint64_t what, instance;	/* hashes of the request in hand and its instance; 0: it has none */
 	/* of one instance, the last one that was asked about */
@@ -115,8 +116,8 @@ policy_answer(void *ctx, const char *action, const char *header)
 	}
 	policy_reply(c, prepend != NULL ? prepend : action);
 	mem_free(&prepend);
-	if (c->run != NULL) {			/* it has waited */
-		c->run = NULL;
+	if (c->waits) {
+		c->waits = false;
 		policy_in_reset(&c->in);
 		ms_resume(c->ms);
 	}
@@ -138,7 +139,7 @@ policy_serve(struct policy_client *c)
 		stats_add(STAT_policy_repeats, 1);
 		policy_reply(c, again);
 	} else
-		c->run = policy_run_start(&c->req, policy_answer, c);
+		c->waits = policy_run_start(&c->run, &c->req, policy_answer, c);
 	return true;
 }
 
@@ -180,7 +181,7 @@ policy_input(struct ms_client *ms, void *ctx, const char *data, size_t n, size_t
 				stats_add(STAT_policy_bad, 1);
 				return MS_CLOSE;
 			}
-			if (c->run != NULL) {
+			if (c->waits) {
 				*used_r += used;
 				return MS_HOLD;
 			}
@@ -210,11 +211,12 @@ policy_closed(struct ms_client *ms, void *ctx)
 	struct policy_client *c = ctx;
 
 	(void) ms;
-	if (c->run == NULL && !c->bad && policy_in_partial(&c->in)) {
+	if (!c->waits && !c->bad && policy_in_partial(&c->in)) {
 		stats_add(STAT_policy_bad, 1);
 		msg_warn("policy request: the client has gone in the middle of it");
 	}
-	policy_run_cancel(&c->run);
+	if (c->waits)
+		policy_run_cancel(&c->run);
 	policy_said_forget(c);
 	policy_in_fini(&c->in);
 	mem_free(&c);
