@@ -35,21 +35,16 @@ struct policy_client {
 	} said;
 };
 
-/* policy_hash - keyed, so that nobody can make two requests that look the same; never 0. The strings are one after the other, each with
- * its NUL */
+/* policy_hash - keyed, so that nobody can make two requests that look the same; never 0 */
 static uint64_t
-policy_hash(const char *const *strings, size_t n)
+policy_hash(const char *text, size_t n)
 {
 	static struct siphash_key key;
-	uint64_t h = 0;
+	uint64_t h;
 
 	if (key.k0 == 0)
 		arc4random_buf(&key, sizeof key);
-	for (size_t i = 0; i < n; i++) {
-		const struct siphash_key next = { key.k0 ^ h, key.k1 + i };
-
-		h = siphash(&next, strings[i], strlen(strings[i]));
-	}
+	h = siphash(&key, text, n);
 	return h != 0 ? h : 1;
 }
 
@@ -65,14 +60,11 @@ policy_said_forget(struct policy_client *c)
 static const char *
 policy_said(struct policy_client *c)
 {
-	const struct policy_request *q = &c->req;
-	const char *const what[] = { q->protocol_state, q->client_address, q->sender, q->recipient, q->policy_context };
-
 	c->instance = c->what = 0;
-	if (q->instance[0] == 0)
+	if (c->req.instance[0] == 0)
 		return NULL;
-	c->instance = policy_hash(&q->instance, 1);
-	c->what = policy_hash(what, NELEM(what));
+	c->instance = policy_hash(c->req.instance, strlen(c->req.instance));
+	c->what = policy_hash(c->in.text.data, c->in.text.len);		/* all that the checks look at, as it came */
 	if (c->said.instance != c->instance) {
 		policy_said_forget(c);
 		c->said.instance = c->instance;
