@@ -243,5 +243,9 @@ main(int argc, char **argv)
 	printf("requests=%llu rate=%.0f p50_us=%.1f p99_us=%.1f max_us=%.1f late=%llu wrong=%llu\n", (unsigned long long) load.done,
 	    (double) load.done / seconds, pload_percentile(0.5), pload_percentile(0.99), pload_percentile(1),
 	    (unsigned long long) load.late, (unsigned long long) load.wrong);
+	for (unsigned i = 0; i < load.conns; i++)
+		close(conn[i].fd);
+	mem_free(&conn);
+	mem_free(&load.sample);
 	return load.wrong > 0;
 }
