@@ -26,6 +26,11 @@ figures "known sender"
 grey a "load new $N"
 figures "new triplets, no database"
 
+# without a pause, lines for the log come faster than a disk takes them, and each of its halts would count: without a log from here on
+grey_stop a
+GREY_LOG=/dev/null
+grey_start a m
+
 # local: all of them expire at the same time, a minute later
 expired() { [ $(($(date +%s) - begun)) -gt 62 ]; }
 begun=$(date +%s)

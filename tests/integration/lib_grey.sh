@@ -1,10 +1,10 @@
 # tests/integration/lib_grey.sh - workers that only greylist and take commands (tests/tools/greyask.c); sourced after lib.sh
 # At most three at a time, called a, b and aa.
 
-# grey_start NAME HOST - a worker of HOST that takes commands; grey NAME COMMAND... - its answer, in $GREY
+# grey_start NAME HOST - a worker of HOST that takes commands, with its log in $GREY_LOG; grey NAME COMMAND... - its answer, in $GREY
 grey_start() {
 	mkfifo "$T/$1.in" "$T/$1.out" || exit 1
-	"$TOOLS/greyask" "$T/$2/etc" <"$T/$1.in" >"$T/$1.out" 2>>"$T/$2/log/grey.log" \
+	"$TOOLS/greyask" "$T/$2/etc" <"$T/$1.in" >"$T/$1.out" 2>>"${GREY_LOG:-$T/$2/log/grey.log}" \
 	    3>&- 4<&- 5>&- 6<&- 7>&- 8<&- &
 	eval "grey_pid_$1=$!"
 	at_exit "stop_pid $!"
