@@ -231,3 +231,47 @@ tab_keep_fn(void *ctx, const void *key, size_t len, const struct shmtab_val *v)
 		*(bool *) ctx = false;
 	return true;
 }
+
+struct shmtab *
+tab_memory(uint64_t bytes)
+{
+	struct shmtab *t;
+	const char *why;
+
+	if (shmtab_open(&t, -1, NULL, bytes, &why) < 0)
+		fail_msg("shmtab_open: %s: %s", why, strerror(errno));
+	tab_seed();
+	return t;
+}
+
+enum shmtab_act
+tab_put_fn(void *ctx, const struct shmtab_val *old, struct shmtab_val *new)
+{
+	struct tab_put *p = ctx;
+
+	assert_null(new->data);
+	assert_int_equal(new->len, 0);
+	if ((p->found = old != NULL)) {
+		p->old = *old;
+		memcpy(p->old_data, old->data, old->len);
+	}
+	*new = p->val;
+	return p->act;
+}
+
+int
+tab_put_val(struct shmtab *t, const char *key, const char *val, int64_t expire_s, uint32_t mark, bool pinned)
+{
+	static struct tab_put p;
+
+	p.act = SHMTAB_PUT;
+	p.val = (struct shmtab_val) { .data = val, .len = strlen(val), .expire_s = expire_s, .mark = mark, .pinned = pinned };
+	return shmtab_modify(t, key, strlen(key), TAB_NOW, tab_put_fn, &p);
+}
+
+void
+tab_put(struct shmtab *t, const char *key, const char *val)
+{
+	if (tab_put_val(t, key, val, 0, 0, false) < 0)
+		fail_msg("put %s: %s", key, strerror(errno));
+}

@@ -32,6 +32,21 @@ struct shmtab *tab_open(uint64_t bytes);		/* the file "tab" */
 struct shmtab_stat tab_stat(struct shmtab *);
 const char *tab_get(struct shmtab *, const char *key);	/* the value as a string, or NULL; good until the next call */
 
+/* tab_memory - a table that no other process has
+ * tab_put      a string for a string; tab_put_val: with all that comes with it, as shmtab_modify
+ * tab_put_fn   a shmtab_fn for struct tab_put */
+struct shmtab *tab_memory(uint64_t bytes);
+struct tab_put {
+	enum shmtab_act act;
+	struct shmtab_val val;
+	bool	found;			/* results: what was there */
+	struct shmtab_val old;
+	char	old_data[SHMTAB_VAL_MAX];
+};
+enum shmtab_act tab_put_fn(void *ctx, const struct shmtab_val *old, struct shmtab_val *new_r);
+int	tab_put_val(struct shmtab *, const char *key, const char *val, int64_t expire_s, uint32_t mark, bool pinned);
+void	tab_put(struct shmtab *, const char *key, const char *val);
+
 /* values of numbered keys: key, version, filler, and a checksum of their own. A version that is a multiple of 3 expires, one of 64
  * is long; every fourth key is pinned, the version is the mark */
 struct tab_value {

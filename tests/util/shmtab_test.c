@@ -1,5 +1,5 @@
 /* tests/util/shmtab_test.c - what the calls of a table promise; dying processes: shmtab_crash_test.c, shmtab_kill_test.c;
- * damage: shmtab_damage_test.c
+ * damage: shmtab_damage_test.c; several keys at once, values that are overwritten: shmtab_look_test.c
  */
 
 #include <setjmp.h>
@@ -15,76 +15,13 @@
 #include <util/mem.h>
 #include <util/shmtab.h>
 
-static struct shmtab *
-table_new(uint64_t bytes)
-{
-	struct shmtab *t;
-	const char *why;
-
-	if (shmtab_open(&t, -1, NULL, bytes, &why) < 0)
-		fail_msg("shmtab_open: %s: %s", why, strerror(errno));
-	tab_seed();
-	return t;
-}
-
-struct put {
-	enum shmtab_act act;
-	struct shmtab_val val;
-	bool	found;			/* results: what was there */
-	struct shmtab_val old;
-	char	old_data[SHMTAB_VAL_MAX];
-};
-
-static enum shmtab_act
-put_fn(void *ctx, const struct shmtab_val *old, struct shmtab_val *new)
-{
-	struct put *p = ctx;
-
-	assert_null(new->data);
-	assert_int_equal(new->len, 0);
-	if ((p->found = old != NULL)) {
-		p->old = *old;
-		memcpy(p->old_data, old->data, old->len);
-	}
-	*new = p->val;
-	return p->act;
-}
-
-static int
-put_val(struct shmtab *t, const char *key, const char *val, int64_t expire_s, uint32_t mark, bool pinned)
-{
-	static struct put p;
-
-	p.act = SHMTAB_PUT;
-	p.val = (struct shmtab_val) { .data = val, .len = strlen(val), .expire_s = expire_s, .mark = mark, .pinned = pinned };
-	return shmtab_modify(t, key, strlen(key), TAB_NOW, put_fn, &p);
-}
-
-static void
-put(struct shmtab *t, const char *key, const char *val)
-{
-	if (put_val(t, key, val, 0, 0, false) < 0)
-		fail_msg("put %s: %s", key, strerror(errno));
-}
-
 static int
 drop(struct shmtab *t, const char *key)
 {
-	static struct put p;
+	static struct tab_put p;
 
 	p.act = SHMTAB_DELETE;
-	return shmtab_modify(t, key, strlen(key), TAB_NOW, put_fn, &p) < 0 ? -1 : p.found;
-}
-
-/* put_loose - a value that may be overwritten in its place */
-static void
-put_loose(struct shmtab *t, const char *key, const char *val, int64_t expire_s)
-{
-	static struct put p;
-
-	p.act = SHMTAB_PUT;
-	p.val = (struct shmtab_val) { .data = val, .len = strlen(val), .expire_s = expire_s, .mark = 9, .loose = true };
-	assert_int_equal(shmtab_modify(t, key, strlen(key), TAB_NOW, put_fn, &p), 0);
+	return shmtab_modify(t, key, strlen(key), TAB_NOW, tab_put_fn, &p) < 0 ? -1 : p.found;
 }
 
 /* one entry */
@@ -92,14 +29,14 @@ put_loose(struct shmtab *t, const char *key, const char *val, int64_t expire_s)
 static void
 shmtab_one_entry(void **state)
 {
-	struct shmtab *t = table_new(SHMTAB_BYTES_MIN);
-	static struct put p;
+	struct shmtab *t = tab_memory(SHMTAB_BYTES_MIN);
+	static struct tab_put p;
 	struct shmtab_val v;
 	char	small[4] = "....";
 
 	(void) state;
 	assert_null(tab_get(t, "a"));
-	assert_int_equal(put_val(t, "a", "value", 77, 5, false), 0);
+	assert_int_equal(tab_put_val(t, "a", "value", 77, 5, false), 0);
 	assert_string_equal(tab_get(t, "a"), "value");
 	assert_int_equal(shmtab_get(t, "a", 1, small, 3, &v), 1);	/* cut, with the whole length */
 	assert_int_equal(v.len, 5);
@@ -112,20 +49,20 @@ shmtab_one_entry(void **state)
 	assert_null(tab_get(t, ""));
 
 	p.act = SHMTAB_KEEP;
-	assert_int_equal(shmtab_modify(t, "a", 1, TAB_NOW, put_fn, &p), 0);
+	assert_int_equal(shmtab_modify(t, "a", 1, TAB_NOW, tab_put_fn, &p), 0);
 	assert_true(p.found);
 	assert_int_equal(p.old.len, 5);
 	assert_int_equal(p.old.expire_s, 77);
 	assert_memory_equal(p.old_data, "value", 5);
-	assert_int_equal(shmtab_modify(t, "b", 1, TAB_NOW, put_fn, &p), 0);
+	assert_int_equal(shmtab_modify(t, "b", 1, TAB_NOW, tab_put_fn, &p), 0);
 	assert_false(p.found);
 	assert_null(tab_get(t, "b"));
 
-	put(t, "a", "a longer value than before");
+	tab_put(t, "a", "a longer value than before");
 	assert_string_equal(tab_get(t, "a"), "a longer value than before");
-	put(t, "a", "");
+	tab_put(t, "a", "");
 	assert_string_equal(tab_get(t, "a"), "");
-	put(t, "", "the empty key");
+	tab_put(t, "", "the empty key");
 	assert_string_equal(tab_get(t, ""), "the empty key");
 	assert_int_equal(tab_stat(t).entries, 2);
 	assert_int_equal(tab_stat(t).key_val_bytes, 1 + 13);
@@ -154,10 +91,10 @@ append_fn(void *ctx, const struct shmtab_val *old, struct shmtab_val *new)
 static void
 shmtab_new_value_may_lie_in_the_old_one(void **state)
 {
-	struct shmtab *t = table_new(SHMTAB_BYTES_MIN);
+	struct shmtab *t = tab_memory(SHMTAB_BYTES_MIN);
 
 	(void) state;
-	put(t, "k", "abcdef");
+	tab_put(t, "k", "abcdef");
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(shmtab_modify(t, "k", 1, TAB_NOW, append_fn, NULL), 0);
 	assert_string_equal(tab_get(t, "k"), "def");
@@ -178,9 +115,9 @@ shmtab_sizes(void **state)
 		{ "value too long",	  4,		      SHMTAB_VAL_MAX + 1, EMSGSIZE },
 		{ "key enormous",	  100000,	      0,		  EMSGSIZE },
 	};
-	struct shmtab *t = table_new(SHMTAB_BYTES_MIN);
+	struct shmtab *t = tab_memory(SHMTAB_BYTES_MIN);
 	char   *bytes = mem_alloc(200000), *out = mem_alloc(SHMTAB_VAL_MAX);
-	static struct put p;
+	static struct tab_put p;
 	struct shmtab_val v;
 
 	(void) state;
@@ -194,7 +131,7 @@ shmtab_sizes(void **state)
 			p.act = SHMTAB_PUT;
 			p.val = (struct shmtab_val) { .data = val, .len = cases[i].val };
 			errno = 0;
-			rc = shmtab_modify(t, key, cases[i].key, TAB_NOW, put_fn, &p);
+			rc = shmtab_modify(t, key, cases[i].key, TAB_NOW, tab_put_fn, &p);
 			err = rc < 0 ? errno : 0;
 			if (err != cases[i].err)
 				fail_msg("%s: got %s, want %s", cases[i].name, strerror(err), strerror(cases[i].err));
@@ -213,7 +150,7 @@ shmtab_sizes(void **state)
 static void
 shmtab_marks(void **state)
 {
-	struct shmtab *t = table_new(SHMTAB_BYTES_MIN);
+	struct shmtab *t = tab_memory(SHMTAB_BYTES_MIN);
 	static const struct { const char *name, *key; uint32_t from, to; int want; uint32_t mark; } cases[] = {
 		{ "as it is",	    "a", 7, 9, 1, 9 },
 		{ "already other",  "a", 7, 8, 0, 9 },
@@ -224,7 +161,7 @@ shmtab_marks(void **state)
 	char	data[8];
 
 	(void) state;
-	put_val(t, "a", "x", 0, 7, false);
+	tab_put_val(t, "a", "x", 0, 7, false);
 	for (size_t i = 0; i < NELEM(cases); i++) {
 		int	got = shmtab_mark(t, cases[i].key, 1, cases[i].from, cases[i].to);
 
@@ -316,10 +253,10 @@ model_count(const struct model *m)
 static void
 shmtab_model(void **state)
 {
-	struct shmtab *t = table_new(SHMTAB_BYTES_MIN);
+	struct shmtab *t = tab_memory(SHMTAB_BYTES_MIN);
 	struct model *m = mem_alloc(sizeof *m);
 	char	key[64], *data = mem_alloc(SHMTAB_VAL_MAX);
-	static struct put p;
+	static struct tab_put p;
 	struct shmtab_val v;
 
 	(void) state;
@@ -336,7 +273,7 @@ shmtab_model(void **state)
 			model_fill(data, m->e[n].len, m->e[n].seed);
 			p.act = SHMTAB_PUT;
 			p.val = (struct shmtab_val) { .data = data, .len = m->e[n].len, .expire_s = m->e[n].expire_s, .mark = m->e[n].mark };
-			assert_int_equal(shmtab_modify(t, key, len, TAB_NOW, put_fn, &p), 0);
+			assert_int_equal(shmtab_modify(t, key, len, TAB_NOW, tab_put_fn, &p), 0);
 		} else if (what < 80) {
 			int	got = shmtab_get(t, key, len, data, SHMTAB_VAL_MAX, &v);
 
@@ -399,7 +336,7 @@ put_number(struct shmtab *t, unsigned n, int64_t expire_s, bool pinned)
 	snprintf(key, sizeof key, "k%u", n);
 	memset(val, 'v', 100);
 	val[100] = 0;
-	if (put_val(t, key, val, expire_s, 0, pinned) < 0)
+	if (tab_put_val(t, key, val, expire_s, 0, pinned) < 0)
 		fail_msg("put %s: %s", key, strerror(errno));
 }
 
@@ -446,7 +383,7 @@ order_fn(void *ctx, const void *key, size_t key_len, const struct shmtab_val *v)
 static void
 shmtab_oldest_goes_first(void **state)
 {
-	struct shmtab *t = table_new(SHMTAB_BYTES_MIN);
+	struct shmtab *t = tab_memory(SHMTAB_BYTES_MIN);
 	unsigned n = fill(t), least = 0, entries = 0, there = 0;
 
 	(void) state;
@@ -474,7 +411,7 @@ shmtab_oldest_goes_first(void **state)
 static void
 shmtab_used_ones_stay(void **state)
 {
-	struct shmtab *t = table_new(SHMTAB_BYTES_MIN);
+	struct shmtab *t = tab_memory(SHMTAB_BYTES_MIN);
 	unsigned n = fill(t), gone = 0;
 
 	(void) state;
@@ -499,13 +436,13 @@ shmtab_used_ones_stay(void **state)
 static void
 shmtab_expired_ones_go_first(void **state)
 {
-	struct shmtab *t = table_new(SHMTAB_BYTES_MIN);
+	struct shmtab *t = tab_memory(SHMTAB_BYTES_MIN);
 	unsigned n = fill(t), i, live = 0;
 	struct shmtab_stat st;
 
 	(void) state;
 	shmtab_close(&t);
-	t = table_new(SHMTAB_BYTES_MIN);
+	t = tab_memory(SHMTAB_BYTES_MIN);
 	for (i = 0; i < n * 9 / 10; i++)		/* every third has expired; they are not the oldest ones */
 		put_number(t, i, i % 3 == 2 ? TAB_NOW - 1 : i % 3 == 1 ? TAB_NOW + 1000 : 0, false);
 	for (; i < n * 9 / 10 + n / 4; i++)
@@ -523,14 +460,14 @@ shmtab_expired_ones_go_first(void **state)
 static void
 shmtab_pinned_ones_stay(void **state)
 {
-	struct shmtab *t = table_new(SHMTAB_BYTES_MIN);
+	struct shmtab *t = tab_memory(SHMTAB_BYTES_MIN);
 	unsigned n = fill(t);
 	struct shmtab_stat st;
 	unsigned pinned = 0, refused = 0;
 
 	(void) state;
 	shmtab_close(&t);
-	t = table_new(SHMTAB_BYTES_MIN);
+	t = tab_memory(SHMTAB_BYTES_MIN);
 	for (unsigned i = 0; i < n / 3; i++)
 		put_number(t, i, i % 2 == 0 ? 1 : 0, true);	/* pinned counts for more than expired */
 	for (unsigned i = 0; i < 10 * n; i++)
@@ -544,7 +481,7 @@ shmtab_pinned_ones_stay(void **state)
 		char	key[32];
 
 		snprintf(key, sizeof key, "k%u", 2000000 + i);
-		if (put_val(t, key, "v", 0, 0, true) == 0)
+		if (tab_put_val(t, key, "v", 0, 0, true) == 0)
 			pinned++;
 		else {
 			assert_int_equal(errno, ENOSPC);
@@ -580,7 +517,7 @@ shmtab_flood(void **state)
 
 	(void) state;
 	for (size_t c = 0; c < NELEM(cases); c++) {
-		struct shmtab *t = table_new(4 * SHMTAB_BYTES_MIN);
+		struct shmtab *t = tab_memory(4 * SHMTAB_BYTES_MIN);
 		unsigned n = fill(t), hot = n / 10, asked = 0, hits = 0;
 
 		for (unsigned i = 0; i < hot; i++)
@@ -615,12 +552,12 @@ shmtab_flood(void **state)
 static void
 shmtab_updates_evict_nothing(void **state)
 {
-	struct shmtab *t = table_new(SHMTAB_BYTES_MIN);
+	struct shmtab *t = tab_memory(SHMTAB_BYTES_MIN);
 	unsigned n = fill(t) * 7 / 10;
 
 	(void) state;
 	shmtab_close(&t);
-	t = table_new(SHMTAB_BYTES_MIN);
+	t = tab_memory(SHMTAB_BYTES_MIN);
 	for (unsigned i = 0; i < n; i++)
 		put_number(t, i, 0, false);
 	for (unsigned i = 0; i < 20 * n; i++)
@@ -635,7 +572,7 @@ shmtab_updates_evict_nothing(void **state)
 static void
 shmtab_small_entries_fill_the_index_first(void **state)
 {
-	struct shmtab *t = table_new(SHMTAB_BYTES_MIN);
+	struct shmtab *t = tab_memory(SHMTAB_BYTES_MIN);
 	char	key[16];
 	unsigned n = 60000;
 	struct shmtab_stat st;
@@ -643,7 +580,7 @@ shmtab_small_entries_fill_the_index_first(void **state)
 	(void) state;
 	for (unsigned i = 0; i < n; i++) {
 		snprintf(key, sizeof key, "%x", i);
-		put(t, key, "");
+		tab_put(t, key, "");
 		assert_non_null(tab_get(t, key));
 	}
 	st = tab_stat(t);
@@ -656,9 +593,9 @@ shmtab_small_entries_fill_the_index_first(void **state)
 static void
 shmtab_mixed_sizes_in_a_full_table(void **state)
 {
-	struct shmtab *t = table_new(SHMTAB_BYTES_MIN);
+	struct shmtab *t = tab_memory(SHMTAB_BYTES_MIN);
 	char   *data = mem_alloc(SHMTAB_VAL_MAX), key[SHMTAB_KEY_MAX];
-	static struct put p;
+	static struct tab_put p;
 	struct shmtab_val v;
 	uint32_t len[800] = { 0 };
 
@@ -678,7 +615,7 @@ shmtab_mixed_sizes_in_a_full_table(void **state)
 		}
 		if (tab_rnd(4) == 0) {
 			p.act = SHMTAB_DELETE;
-			assert_int_equal(shmtab_modify(t, key, key_len, TAB_NOW, put_fn, &p), 0);
+			assert_int_equal(shmtab_modify(t, key, key_len, TAB_NOW, tab_put_fn, &p), 0);
 			assert_int_equal(p.found, rc);
 			continue;
 		}
@@ -686,7 +623,7 @@ shmtab_mixed_sizes_in_a_full_table(void **state)
 		memset(data, (int) (n + len[n]), len[n]);
 		p.act = SHMTAB_PUT;
 		p.val = (struct shmtab_val) { .data = data, .len = len[n], .expire_s = tab_rnd(3) * (TAB_NOW - 1), .pinned = n % 40 == 1 };
-		if (shmtab_modify(t, key, key_len, TAB_NOW + round / 1000, put_fn, &p) == 0) {
+		if (shmtab_modify(t, key, key_len, TAB_NOW + round / 1000, tab_put_fn, &p) == 0) {
 			assert_int_equal(shmtab_get(t, key, key_len, data, SHMTAB_VAL_MAX, &v), 1);
 			assert_int_equal(v.len, len[n]);
 		} else {
@@ -705,7 +642,7 @@ shmtab_mixed_sizes_in_a_full_table(void **state)
 static void
 shmtab_cost_of_an_entry(void **state)
 {
-	struct shmtab *t = table_new(16 * SHMTAB_BYTES_MIN);
+	struct shmtab *t = tab_memory(16 * SHMTAB_BYTES_MIN);
 	char	key[32], val[61];
 	unsigned n = 0, cost;
 
@@ -715,7 +652,7 @@ shmtab_cost_of_an_entry(void **state)
 	while (tab_stat(t).evicted == 0) {
 		snprintf(key, sizeof key, "user%06u@host%03u.example.org", n, n % 1000);
 		assert_int_equal(strlen(key), 30);
-		put(t, key, val);
+		tab_put(t, key, val);
 		n++;
 	}
 	cost = (unsigned) (tab_stat(t).bytes / n) - 90;
@@ -727,11 +664,11 @@ shmtab_cost_of_an_entry(void **state)
 static void
 shmtab_changes_tell(void **state)
 {
-	struct shmtab *t = table_new(SHMTAB_BYTES_MIN);
+	struct shmtab *t = tab_memory(SHMTAB_BYTES_MIN);
 	uint64_t before = shmtab_changes(t, "a", 1), after;
 
 	(void) state;
-	put(t, "a", "1");
+	tab_put(t, "a", "1");
 	after = shmtab_changes(t, "a", 1);
 	assert_true(after != before);
 	tab_get(t, "a");
@@ -740,171 +677,6 @@ shmtab_changes_tell(void **state)
 	drop(t, "a");
 	assert_true(shmtab_changes(t, "a", 1) != after);
 	shmtab_close(&t);
-}
-
-/* last_fn - remembers the entry that was written last, of each part; *ctx: one of them is "n" */
-static bool
-last_fn(void *ctx, const void *key, size_t len, const struct shmtab_val *v)
-{
-	(void) v;
-	*(bool *) ctx = len == 1 && memcmp(key, "n", 1) == 0;
-	return true;
-}
-
-static bool
-is_last(struct shmtab *t)
-{
-	bool	last = false, any = false;
-
-	for (unsigned part = 0; part < shmtab_parts(t); part++) {
-		assert_int_equal(shmtab_walk(t, part, last_fn, &last), 0);
-		any = any || last;
-		last = false;
-	}
-	return any;
-}
-
-/* an overwritten value takes no room; one of another length, and a pinned one, are written anew as ever */
-static void
-shmtab_loose_ones_stay_in_place(void **state)
-{
-	struct shmtab *t = table_new(SHMTAB_BYTES_MIN);
-	char	val[20], key[20];
-	struct shmtab_val v;
-	uint64_t before;
-
-	(void) state;
-	for (int i = 0; i < 1000; i++) {
-		snprintf(key, sizeof key, "k%d", i);
-		put(t, key, "live and never asked for");
-	}
-	put_loose(t, "n", "00000", 5);
-	assert_true(is_last(t));
-	for (int i = 0; i < 1000; i++) {		/* younger ones in each part */
-		snprintf(key, sizeof key, "j%d", i);
-		put(t, key, "live and never asked for");
-	}
-	before = shmtab_changes(t, "n", 1);
-	for (int i = 1; i <= 200000; i++) {		/* many times the size of the table */
-		snprintf(val, sizeof val, "%05d", i % 100000);
-		put_loose(t, "n", val, TAB_NOW + i);
-	}
-	assert_string_equal(tab_get(t, "n"), val);
-	assert_int_equal(shmtab_get(t, "n", 1, val, sizeof val, &v), 1);
-	assert_int_equal(v.expire_s, TAB_NOW + 200000);
-	assert_int_equal(v.mark, 9);
-	assert_int_equal(shmtab_changes(t, "n", 1) - before, 200000);
-	assert_false(is_last(t));
-	assert_int_equal(tab_stat(t).entries, 2001);
-	assert_int_equal(tab_stat(t).evicted, 0);
-	assert_int_equal(tab_stat(t).damaged, 0);
-	put_loose(t, "n", "longer", 0);
-	assert_true(is_last(t));
-	assert_string_equal(tab_get(t, "n"), "longer");
-	assert_int_equal(put_val(t, "n", "pinned", 0, 0, true), 0);
-	put_loose(t, "n", "no pin", 0);
-	assert_string_equal(tab_get(t, "n"), "no pin");
-	assert_int_equal(tab_stat(t).pinned, 0);
-	assert_int_equal(tab_stat(t).entries, 2001);
-	shmtab_close(&t);
-}
-
-#define SEVERAL	7
-
-static void
-several_aim(struct shmtab_look *look, struct shmtab *const table[], char key[][32], char data[][8])
-{
-	for (size_t i = 0; i < SEVERAL; i++)
-		look[i] = (struct shmtab_look) { .table = table[i], .key = key[i], .keylen = strlen(key[i]), .data = data[i],
-			.size = sizeof data[i] };
-	shmtab_aim(look, SEVERAL);
-}
-
-/* several_check - each answer is the one that shmtab_get gives */
-static void
-several_check(const struct shmtab_look *look, struct shmtab *const table[], char key[][32])
-{
-	for (size_t i = 0; i < SEVERAL; i++) {
-		char	want[8] = "";
-		struct shmtab_val v;
-
-		assert_int_equal(look[i].found, shmtab_get(table[i], key[i], strlen(key[i]), want, sizeof want, &v));
-		if (look[i].found == 0)
-			continue;
-		assert_int_equal(look[i].val.len, v.len);
-		assert_int_equal(look[i].val.mark, v.mark);
-		assert_memory_equal(look[i].data, want, v.len < sizeof want ? v.len : sizeof want);
-	}
-}
-
-static void
-shmtab_several_at_once(void **state)
-{
-	struct shmtab *two[] = { table_new(SHMTAB_BYTES_MIN), table_new(2 * SHMTAB_BYTES_MIN) }, *table[SEVERAL];
-	char	key[SEVERAL][32], data[SEVERAL][8], val[32], long_key[SHMTAB_KEY_MAX + 1];
-	struct shmtab_look look[SEVERAL];
-	unsigned found = 0;
-
-	(void) state;
-	for (int i = 0; i < 3000; i++) {
-		snprintf(key[0], sizeof key[0], "key %d", i);
-		snprintf(val, sizeof val, "%d of %d", i * 7, i % 2);
-		assert_int_equal(put_val(two[i % 2], key[0], val, 0, (uint32_t) i, false), 0);
-	}
-	for (int round = 0; round < 500; round++) {
-		for (size_t i = 0; i < SEVERAL; i++) {
-			table[i] = two[tab_rnd(2)];
-			snprintf(key[i], sizeof key[i], "key %u", tab_rnd(4000));	/* some of them the same, most in the other table */
-		}
-		several_aim(look, table, key, data);
-		shmtab_get_all(look, SEVERAL);
-		several_check(look, table, key);
-		for (size_t i = 0; i < SEVERAL; i++)
-			found += look[i].found > 0;
-	}
-	assert_true(found > 500);
-	memset(long_key, 'x', sizeof long_key);
-	look[0] = (struct shmtab_look) { .table = two[0], .key = long_key, .keylen = sizeof long_key, .data = data[0], .size = 8 };
-	shmtab_aim(look, 1);
-	shmtab_get_all(look, 1);
-	assert_int_equal(look[0].found, 0);
-	for (size_t i = 0; i < NELEM(two); i++)
-		shmtab_close(&two[i]);
-}
-
-/* the table gets another size, and another place in memory, between the two steps */
-static void
-shmtab_several_while_it_is_replaced(void **state)
-{
-	struct shmtab *t, *other, *table[SEVERAL];
-	char	key[SEVERAL][32], data[SEVERAL][8];
-	struct shmtab_look look[SEVERAL];
-	const char *why;
-
-	assert_int_equal(tab_setup(state), 0);
-	t = tab_open(TAB_MB);
-	for (size_t i = 0; i < SEVERAL; i++) {
-		table[i] = t;
-		snprintf(key[i], sizeof key[i], "key %zu", i);
-		put(t, key[i], key[i] + 4);
-	}
-	several_aim(look, table, key, data);
-	other = tab_open(3 * TAB_MB);
-	assert_int_equal(shmtab_check(t, &why), 0);
-	assert_int_equal(tab_stat(t).bytes, 3 * TAB_MB);
-	shmtab_get_all(look, SEVERAL);
-	several_check(look, table, key);
-	assert_int_equal(look[3].found, 1);
-	several_aim(look, table, key, data);		/* and while a call finds that out */
-	shmtab_close(&other);
-	other = tab_open(2 * TAB_MB);
-	shmtab_get_all(look, SEVERAL);
-	several_check(look, table, key);
-	assert_int_equal(look[3].found, 1);
-	assert_int_equal(tab_stat(t).bytes, 2 * TAB_MB);
-	shmtab_close(&other);
-	shmtab_close(&t);
-	assert_int_equal(tab_teardown(state), 0);
 }
 
 int
@@ -926,9 +698,6 @@ main(void)
 		cmocka_unit_test(shmtab_mixed_sizes_in_a_full_table),
 		cmocka_unit_test(shmtab_cost_of_an_entry),
 		cmocka_unit_test(shmtab_changes_tell),
-		cmocka_unit_test(shmtab_loose_ones_stay_in_place),
-		cmocka_unit_test(shmtab_several_at_once),
-		cmocka_unit_test(shmtab_several_while_it_is_replaced),
 	};
 
 	return cmocka_run_group_tests_name("shmtab", tests, NULL, NULL);
