@@ -3,7 +3,7 @@
  * caller's. It never grows: when full, expired entries go first, then those not used lately.
  * Every record carries a keyed checksum over key and value and is copied out before it is believed, so
  * a damaged file costs entries, never a process and never a lie. A process killed at any instruction
- * leaves a table that the others go on using, with every entry whose shmtab_modify had returned.
+ * leaves a table that the others go on using, with every entry whose shmtab_modify had returned; a loose value (shmtab_val) may be lost.
  * It is not a database: entries may be evicted at any time, unless pinned.
  * Layout and recovery: shmtab_part.c; locks: shmtab_lock.h; the file: shmtab_file.h. Only shmtab.h is for callers.
  * A table is one thread's. After fork, parent and child are one and the same for everybody else: they have one id, and it
