@@ -18,7 +18,7 @@
 #include <util/sock.h>
 
 #define FILE_MAGIC	0x6261746863756f76	/* "vouchtab" on a little-endian machine; another order is another file */
-#define FILE_VERSION	3
+#define FILE_VERSION	4
 #define FILE_MAX	((uint64_t) 1 << 40)	/* far more than any host's memory, and far below the lock bytes */
 #define FILE_TRIES	10		/* how often the file may be replaced while we look at it */
 

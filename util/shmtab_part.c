@@ -24,7 +24,7 @@
 #define PART_HEAD	 256		/* bytes for the head */
 #define PART_WANTED	 (256 * 1024)	/* small enough to be walked in well under a millisecond */
 #define PART_COUNT_MAX	 4096
-#define PART_SLOT_BYTES	 64		/* one slot for so many bytes of ring: 4/5 full with records of 80 bytes, half with those of 128 */
+#define PART_SLOT_BYTES	 48		/* one slot for so many bytes of ring: 3/5 full with records of 80 bytes. Ways get long at 3/4, those of removals first */
 #define PART_USE	 3		/* revolutions that a use is worth */
 #define PART_USES_MAX	 15
 #define PART_YOUNG	 16		/* the youngest 1/16 of the ring */

@@ -656,7 +656,7 @@ shmtab_cost_of_an_entry(void **state)
 		n++;
 	}
 	cost = (unsigned) (tab_stat(t).bytes / n) - 90;
-	if (cost > 80)
+	if (cost > 88)				/* it depends on where the first part is full */
 		fail_msg("%u bytes over key and value", cost);
 	shmtab_close(&t);
 }
