@@ -7,6 +7,8 @@
 #include <util/msg.h>
 #include <util/utf8.h>
 
+static const char policy_in_long[] = "a line of more than 16 kB", policy_in_large[] = "more than 64 kB";
+
 enum policy_in_attr {
 #define A(name) POLICY_IN_##name,
 	POLICY_PROTO_ATTRS(A)
@@ -15,10 +17,16 @@ enum policy_in_attr {
 };
 _Static_assert(POLICY_IN_ATTRS == NELEM(((struct policy_in *) 0)->value), "one place for each attribute");
 
-/* policy_in_find - which of ours that name is, or POLICY_IN_ATTRS; a comparison of lengths settles most of it */
+/* policy_in_find - which of ours that name is, or POLICY_IN_ATTRS; its length settles most of it */
 static enum policy_in_attr
 policy_in_find(const char *name, size_t len)
 {
+#define A(ours) | 1u << (sizeof #ours - 1)
+	static const unsigned lengths = 0 POLICY_PROTO_ATTRS(A);
+#undef A
+
+	if (len >= 32 || (lengths >> len & 1) == 0)
+		return POLICY_IN_ATTRS;
 #define A(ours) if (len == sizeof #ours - 1 && memcmp(name, #ours, sizeof #ours - 1) == 0) return POLICY_IN_##ours;
 	POLICY_PROTO_ATTRS(A)
 #undef A
@@ -60,36 +68,67 @@ policy_in_bad(struct policy_in *in, const char *why)
 	return POLICY_IN_BAD;
 }
 
-/* policy_in_line - a complete line, without its end: if its name is one of ours, keep it, NUL-terminated; the last one of a name wins
- * line      behind in->text.data + in->line when it is there already, else elsewhere
- * returns   false: no room */
-static bool
+/* policy_in_odd - the first line that is no attribute, for the log */
+static void
+policy_in_odd(struct policy_in *in, const char *line, size_t n)
+{
+	char	shown[sizeof in->odd] = "";
+
+	if (in->odd[0] != 0)
+		return;
+	memcpy(shown, line, n < sizeof shown ? n : sizeof shown - 1);
+	msg_clean(in->odd, sizeof in->odd, shown);
+}
+
+/* policy_in_line - what is left of a line, up to its end: if its name is one of ours, keep it, NUL-terminated; the last one of a name wins */
+static enum policy_in_next
 policy_in_line(struct policy_in *in, const char *line, size_t n)
 {
-	const char *eq = memchr(line, '=', n);
-	size_t	len = eq != NULL ? (size_t) (eq - line) : 0;
-	enum policy_in_attr attr = policy_in_find(line, len);
+	const size_t begun = in->text.len - in->line;
+	enum policy_in_attr attr;
+	const char *eq;
 
-	if (eq == NULL && in->odd[0] == 0) {
-		char	shown[sizeof in->odd] = "";
-
-		memcpy(shown, line, n < sizeof shown ? n : sizeof shown - 1);
-		msg_clean(in->odd, sizeof in->odd, shown);
+	if (n > POLICY_PROTO_LINE_MAX - begun)
+		return policy_in_bad(in, policy_in_long);
+	if (begun > 0) {				/* else it need not be copied to be looked at */
+		if (buf_add(&in->text, line, n) < 0)
+			return policy_in_bad(in, policy_in_large);
+		line = in->text.data + in->line;
+		n += begun;
 	}
-	if (attr == POLICY_IN_ATTRS) {
-		if (in->text.len > in->line)
+	if (n > 0 && line[n - 1] == '\r')
+		n--;
+	if (n == 0)
+		return POLICY_IN_DONE;
+	if (++in->lines > POLICY_PROTO_LINES_MAX)
+		return policy_in_bad(in, "more than 200 lines");
+	if ((eq = memchr(line, '=', n)) == NULL)
+		policy_in_odd(in, line, n);
+	if (eq == NULL || (attr = policy_in_find(line, (size_t) (eq - line))) == POLICY_IN_ATTRS) {
+		if (begun > 0)
 			buf_cut(&in->text, in->line);
-		return true;
+		return POLICY_IN_MORE;
 	}
-	if (in->text.len > in->line)
+	if (begun > 0)
 		buf_cut(&in->text, in->line + n);
 	else if (buf_add(&in->text, line, n) < 0)
-		return false;
+		return policy_in_bad(in, policy_in_large);
 	if (buf_add(&in->text, "", 1) < 0)
-		return false;
-	in->value[attr] = in->line + len + 1;
+		return policy_in_bad(in, policy_in_large);
+	in->value[attr] = in->line + (size_t) (eq - line) + 1;
 	in->line = in->text.len;
-	return true;
+	return POLICY_IN_MORE;
+}
+
+/* policy_in_rest - a line's beginning; beyond: why what is behind it is not looked at */
+static enum policy_in_next
+policy_in_rest(struct policy_in *in, const char *line, size_t n, const char *beyond)
+{
+	if (n > POLICY_PROTO_LINE_MAX - (in->text.len - in->line))
+		return policy_in_bad(in, policy_in_long);
+	if (beyond != NULL)
+		return policy_in_bad(in, beyond);
+	return buf_add(&in->text, line, n) < 0 ? policy_in_bad(in, policy_in_large) : POLICY_IN_MORE;
 }
 
 static void
@@ -103,45 +142,26 @@ policy_in_done(struct policy_in *in, struct policy_request *req)
 enum policy_in_next
 policy_in_feed(struct policy_in *in, const char *data, size_t n, size_t *used_r, struct policy_request *req)
 {
-	const char *const end = data + n, *const nul = memchr(data, 0, n);
+	enum policy_in_next next = POLICY_IN_MORE;
+	const char *p = data, *end = data + n, *beyond = NULL, *lf;
 
-	for (const char *p = data, *lf; p < end; p = lf + 1) {
-		const char *line = p;
-		size_t	begun = in->text.len - in->line, len;
-
-		*used_r = (size_t) (p - data);
-		lf = memchr(p, '\n', (size_t) (end - p));
-		len = (size_t) ((lf != NULL ? lf : end) - p);
-		if (nul != NULL && nul < line + len)
-			return policy_in_bad(in, "a NUL byte");
-		if (len > POLICY_PROTO_LINE_MAX - begun)
-			return policy_in_bad(in, "a line of more than 16 kB");
-		if (len >= POLICY_PROTO_MAX - in->bytes)
-			return policy_in_bad(in, "more than 64 kB");
-		in->bytes += len;
-		if (lf == NULL || begun > 0) {		/* else it need not be copied to be looked at */
-			if (buf_add(&in->text, line, len) < 0)
-				return policy_in_bad(in, "more than 64 kB");
-			if (lf == NULL)
-				break;
-			line = in->text.data + in->line;
-			len += begun;
-		}
-		if (len > 0 && line[len - 1] == '\r')
-			len--;
-		if (len == 0) {
-			*used_r = (size_t) (lf + 1 - data);
-			policy_in_done(in, req);
-			return POLICY_IN_DONE;
-		}
-		in->bytes++;
-		if (++in->lines > POLICY_PROTO_LINES_MAX)
-			return policy_in_bad(in, "more than 200 lines");
-		if (!policy_in_line(in, line, len))
-			return policy_in_bad(in, "more than 64 kB");
+	if (n >= POLICY_PROTO_MAX - in->bytes) {
+		end = data + (POLICY_PROTO_MAX - in->bytes);
+		beyond = policy_in_large;
 	}
-	*used_r = n;
-	return POLICY_IN_MORE;
+	if ((lf = memchr(data, 0, (size_t) (end - data))) != NULL) {
+		end = lf;
+		beyond = "a NUL byte";
+	}
+	for (; next == POLICY_IN_MORE && (lf = memchr(p, '\n', (size_t) (end - p))) != NULL; p = next != POLICY_IN_BAD ? lf + 1 : p)
+		next = policy_in_line(in, p, (size_t) (lf - p));
+	if (next == POLICY_IN_MORE && (next = policy_in_rest(in, p, (size_t) (end - p), beyond)) == POLICY_IN_MORE)
+		p = end;
+	if (next == POLICY_IN_DONE)
+		policy_in_done(in, req);
+	*used_r = (size_t) (p - data);
+	in->bytes += *used_r - (next == POLICY_IN_DONE);	/* without the empty line */
+	return next;
 }
 
 int
