@@ -2,6 +2,7 @@
  *   policy.c		start-up, and the timers of the house
  *   policy_conf.c	what the parameters say
  *   policy_client.c	one client: requests in, replies out, in order
+ *   policy_said.c	what was answered in one mail transaction
  *   policy_check.c	one request through its checks: greylisting, verification
  *   policy_verify.c	one address verified: how long it is waited for, and what smtpd would say
  */
@@ -60,6 +61,24 @@ void   *policy_opened(struct ms_client *);
 enum ms_next policy_input(struct ms_client *, void *ctx, const char *data, size_t n, size_t *used_r, bool *partial_r);
 enum ms_next policy_eof(struct ms_client *, void *ctx);
 void	policy_closed(struct ms_client *, void *ctx);
+
+/* policy_said.c */
+#define POLICY_SAID	16		/* answers that are remembered, the latest ones */
+struct policy_said {
+	struct buf instance;		/* of the transaction; empty: none */
+	bool	prepended;		/* it has got its header */
+	unsigned n;			/* answers so far */
+	struct policy_saying {
+		struct buf request, action;
+	} of[POLICY_SAID];
+};
+void	policy_said_init(struct policy_said *);
+void	policy_said_fini(struct policy_said *);
+/* policy_said_same - whether this is the instance of last time; false: nothing is remembered of it. "": a request that has none */
+bool	policy_said_same(struct policy_said *, const char *instance);
+/* policy_said_look - the answer to the same request; NULL: there was none, or it is forgotten. Borrowed until the next call */
+const char *policy_said_look(const struct policy_said *, const struct buf *request);
+void	policy_said_add(struct policy_said *, const struct buf *request, const char *action);
 
 struct policy_asking;
 

@@ -3,20 +3,11 @@
  */
 #include "policy.h"
 
-#include <bsd/stdlib.h>
 #include <string.h>
 
 #include <global/stats.h>
 #include <util/mem.h>
 #include <util/msg.h>
-#include <util/siphash.h>
-
-#define POLICY_ANSWERS	16		/* answers remembered of one mail transaction, the latest ones: smtpd repeats itself at once */
-
-struct policy_answer {
-	uint64_t what;			/* hash of the request; 0: none */
-	char   *action;			/* what a repetition gets; heap */
-};
 
 struct policy_client {
 	struct ms_client *ms;
@@ -25,56 +16,8 @@ struct policy_client {
 	struct policy_run run;		/* the request in hand */
 	bool	waits;			/* for what its checks ask */
 	bool	bad, odd_said;
-	uint64_t what, instance;	/* hashes of the request in hand and its instance; 0: it has none */
-	/* of one instance, the last one that was asked about */
-	struct {
-		uint64_t instance;
-		bool	 prepended;
-		unsigned next;
-		struct policy_answer of[POLICY_ANSWERS];
-	} said;
+	struct policy_said said;
 };
-
-/* policy_hash - keyed, so that nobody can make two requests that look the same; never 0 */
-static uint64_t
-policy_hash(const char *text, size_t n)
-{
-	static struct siphash_key key;
-	uint64_t h;
-
-	if (key.k0 == 0)
-		arc4random_buf(&key, sizeof key);
-	h = siphash(&key, text, n);
-	return h != 0 ? h : 1;
-}
-
-static void
-policy_said_forget(struct policy_client *c)
-{
-	for (unsigned i = 0; i < POLICY_ANSWERS && i < c->said.next; i++)
-		mem_free(&c->said.of[i].action);
-	memset(&c->said, 0, sizeof c->said);
-}
-
-/* policy_said - what was answered to the same request of this instance; NULL: it is the first of its kind */
-static const char *
-policy_said(struct policy_client *c)
-{
-	c->instance = c->what = 0;
-	if (c->req.instance[0] == 0)
-		return NULL;
-	c->instance = policy_hash(c->req.instance, strlen(c->req.instance));
-	c->what = policy_hash(c->in.text.data, c->in.text.len);		/* all that the checks look at, as it came */
-	if (c->said.instance != c->instance) {
-		policy_said_forget(c);
-		c->said.instance = c->instance;
-		return NULL;
-	}
-	for (unsigned i = 0; i < POLICY_ANSWERS; i++)
-		if (c->said.of[i].what == c->what)
-			return c->said.of[i].action;
-	return NULL;
-}
 
 static void
 policy_reply(struct policy_client *c, const char *action)
@@ -93,19 +36,13 @@ policy_answer(void *ctx, const char *action, const char *header)
 {
 	struct policy_client *c = ctx;
 	const char *state = c->req.protocol_state;
-	struct policy_answer *a;
 	char   *prepend = NULL;
 
 	/* one header for a message, and only where smtpd takes it */
-	if (header != NULL && !(c->instance != 0 && c->said.prepended) && (strcmp(state, "RCPT") == 0 || strcmp(state, "DATA") == 0))
+	if (header != NULL && !c->said.prepended && (strcmp(state, "RCPT") == 0 || strcmp(state, "DATA") == 0))
 		prepend = mem_printf("PREPEND %s", header);
-	if (c->what != 0) {
-		a = &c->said.of[c->said.next++ % POLICY_ANSWERS];
-		mem_free(&a->action);
-		a->what = c->what;
-		a->action = mem_strdup(action);
-		c->said.prepended |= prepend != NULL;
-	}
+	policy_said_add(&c->said, &c->in.text, action);
+	c->said.prepended |= prepend != NULL;
 	policy_reply(c, prepend != NULL ? prepend : action);
 	mem_free(&prepend);
 	if (c->waits) {
@@ -127,7 +64,8 @@ policy_serve(struct policy_client *c)
 		    msg_clean(shown, sizeof shown, c->req.request), POLICY_PROTO_REQUEST);
 		return false;
 	}
-	if ((again = policy_said(c)) != NULL) {
+	again = policy_said_same(&c->said, c->req.instance) ? policy_said_look(&c->said, &c->in.text) : NULL;
+	if (again != NULL) {
 		stats_add(STAT_policy_repeats, 1);
 		policy_reply(c, again);
 	} else
@@ -142,6 +80,7 @@ policy_opened(struct ms_client *ms)
 
 	c->ms = ms;
 	policy_in_init(&c->in);
+	policy_said_init(&c->said);
 	return c;
 }
 
@@ -209,7 +148,7 @@ policy_closed(struct ms_client *ms, void *ctx)
 	}
 	if (c->waits)
 		policy_run_cancel(&c->run);
-	policy_said_forget(c);
+	policy_said_fini(&c->said);
 	policy_in_fini(&c->in);
 	mem_free(&c);
 }

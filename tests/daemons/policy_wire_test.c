@@ -236,6 +236,7 @@ static void
 repeats(void **state)
 {
 	struct ms_client *c = ms_fake_client();
+	char	big[2100] = "";
 
 	(void) state;
 	for (int i = 0; i < 4; i++) {
@@ -270,7 +271,15 @@ repeats(void **state)
 		buf_reset(&c->out);
 	}
 	ask(c, "s@x", "r999@b", "1.2.5", "");
+	ask(c, "s@x", "r984@b", "1.2.5", "");
 	assert_int_equal(decided, 1009);
+	ask(c, "s@x", "r983@b", "1.2.5", "");		/* the seventeenth from the end */
+	assert_int_equal(decided, 1010);
+	memset(big, 'b', sizeof big - 1);
+	for (int i = 0; i < 2; i++)			/* too long to be remembered */
+		ask(c, "s@x", big, "1.2.5", "");
+	ask(c, "s@x", "r999@b", "1.2.5", "");
+	assert_int_equal(decided, 1012);
 	ms_fake_free(&c);
 }
 
