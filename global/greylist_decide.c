@@ -362,8 +362,8 @@ greylist_keys(struct greylist *g, struct greylist_case *c)
 	buf_reset(&g->net);
 	buf_reset(&g->sender);
 	buf_reset(&g->recipient);
-	greylist_client(k, &c->addr, name, &g->client);
 	greylist_net(k, &c->addr, &g->net);
+	greylist_client(k, &c->addr, name, buf_str(&g->net), &g->client);
 	greylist_sender(k, c->req.sender, c->req.recipient, &g->sender);
 	greylist_recipient(k, c->req.recipient, &g->recipient);
 	c->names.client = buf_str(&g->client);

@@ -175,7 +175,8 @@ greylist_net(const struct greylist_key_conf *c, const struct client_addr *a, str
 }
 
 void
-greylist_client(const struct greylist_key_conf *c, const struct client_addr *a, const char *client_name, struct buf *out)
+greylist_client(const struct greylist_key_conf *c, const struct client_addr *a, const char *client_name, const char *net,
+    struct buf *out)
 {
 	size_t	before = out->len;
 
@@ -186,7 +187,7 @@ greylist_client(const struct greylist_key_conf *c, const struct client_addr *a, 
 	if (c->client == GREYLIST_BY_POOL)
 		greylist_pool_name(client_name, a, out);
 	if (out->len == before)
-		greylist_net(c, a, out);
+		buf_adds(out, net);
 }
 
 /* identifiers */

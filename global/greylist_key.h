@@ -30,7 +30,9 @@ void	greylist_key_conf_init(struct greylist_key_conf *, const struct params *);
  * The domain of a sender key begins behind its last '@'; greylist_sender_domain tells where it is */
 void	greylist_pool_name(const char *client_name, const struct client_addr *, struct buf *out);
 void	greylist_net(const struct greylist_key_conf *, const struct client_addr *, struct buf *out);
-void	greylist_client(const struct greylist_key_conf *, const struct client_addr *, const char *client_name, struct buf *out);
+/* greylist_client - net: the text of the client's greylist_net, which is its key where nothing else is */
+void	greylist_client(const struct greylist_key_conf *, const struct client_addr *, const char *client_name, const char *net,
+	    struct buf *out);
 void	greylist_sender(const struct greylist_key_conf *, const char *sender, const char *recipient, struct buf *out);
 void	greylist_recipient(const struct greylist_key_conf *, const char *recipient, struct buf *out);
 /* greylist_sender_domain - the domain in a sender key, "" when it has none */

@@ -184,8 +184,8 @@ greys_envelope_init(struct greys *g, struct greys_envelope *e, const char *clien
 	e->name = mem_strndup(client, bracket != NULL ? (size_t) (bracket - client) : 0);
 	e->address = bracket != NULL ? mem_strndup(bracket + 1, strcspn(bracket + 1, "]")) : mem_strdup(client);
 	if (client_addr_parse(&e->addr, e->address)) {
-		greylist_client(&g->keys, &e->addr, e->name, &e->client);
 		greylist_net(&g->keys, &e->addr, &e->net);
+		greylist_client(&g->keys, &e->addr, e->name, buf_str(&e->net), &e->client);
 	} else {
 		buf_adds(&e->client, client);
 		buf_adds(&e->net, client);

@@ -49,7 +49,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	buf_reset(&other);
 	if (!client_addr_parse(&a, part[2]))
 		client_addr_parse(&a, n % 2 ? "192.0.2.25" : "2001:db8::1:25");
-	greylist_client(&conf, &a, part[2], &other);
+	greylist_net(&conf, &a, &other);
+	buf_reset(&again);
+	greylist_client(&conf, &a, part[2], buf_str(&other), &again);
+	buf_reset(&other);
+	buf_adds(&other, buf_str(&again));
 	assert(other.len > 0);
 	greylist_id(hash, 'T', buf_str(&other), buf_str(&sender), part[1], id);
 	assert(strlen(id) == GREYLIST_ID_LEN);

@@ -99,16 +99,18 @@ greylist_key_test_client(void **state)
 	(void) state;
 	for (size_t i = 0; i < NELEM(cases); i++) {
 		struct greylist_key_conf c = conf;
-		struct buf out = BUF_INIT(1000);
+		struct buf out = BUF_INIT(1000), net = BUF_INIT(1000);
 		struct client_addr a;
 
 		c.client = cases[i].by;
 		c.ipv4_bits = cases[i].v4;
 		c.ipv6_bits = cases[i].v6;
 		assert_true(client_addr_parse(&a, cases[i].addr));
-		greylist_client(&c, &a, cases[i].name, &out);
+		greylist_net(&c, &a, &net);
+		greylist_client(&c, &a, cases[i].name, buf_str(&net), &out);
 		if (strcmp(buf_str(&out), cases[i].want) != 0)
 			fail_msg("row %zu: %s: got \"%s\", want \"%s\"", i, cases[i].addr, buf_str(&out), cases[i].want);
+		buf_fini(&net);
 		buf_fini(&out);
 	}
 	for (size_t i = 0; i < NELEM(bad); i++) {
