@@ -191,16 +191,26 @@ shmtab_val_of(const struct shmtab_rec *r, struct shmtab_val *v)
 
 /* the calls */
 
-/* shmtab_get_in - in the part that was entered */
+#define SHMTAB_AGAIN	(-2)		/* the table was replaced meanwhile, and is followed */
+
+/* shmtab_get_in - as shmtab_get, in the key's part, which was not entered; or SHMTAB_AGAIN. As a rule nobody is just changing the part:
+ * then it need not be entered, and other processes do not have to fetch its lock again */
 static int
 shmtab_get_in(struct shmtab *t, struct shmtab_part *p, uint32_t hash, const void *key, size_t key_len, void *data, size_t size,
     struct shmtab_val *v)
 {
-	int64_t	slot = shmtab_part_find(p, hash, key, key_len, &t->old);
+	int64_t	slot = shmtab_part_look(p, hash, key, key_len, &t->old);
+	int	rc;
 
-	if (slot >= 0)
-		shmtab_part_used(p, slot, &t->old);
-	shmtab_part_leave(p, &t->map->seat);
+	if (slot == SHMTAB_DAMAGED || (slot >= 0 && shmtab_part_counts(p, slot, &t->old))) {
+		if ((rc = shmtab_visit(t, p)) <= 0)
+			return rc == 0 ? SHMTAB_AGAIN : -1;
+		if (slot == SHMTAB_DAMAGED || !shmtab_part_same(p))
+			slot = shmtab_part_find(p, hash, key, key_len, &t->old);
+		if (slot >= 0)
+			shmtab_part_used(p, slot, &t->old);
+		shmtab_part_leave(p, &t->map->seat);
+	}
 	if (slot < 0)
 		return 0;
 	shmtab_val_of(&t->old.rec, v);
@@ -214,12 +224,17 @@ shmtab_get(struct shmtab *t, const void *key, size_t key_len, void *data, size_t
 {
 	struct shmtab_part p;
 	uint32_t hash;
+	int	found;
 
 	if (key_len > SHMTAB_KEY_MAX)
 		return 0;
-	if (shmtab_visit_key(t, key, key_len, &p, &hash) < 0)
-		return -1;
-	return shmtab_get_in(t, &p, hash, key, key_len, data, size, v);
+	for (int i = 0; i < SHMTAB_VISITS; i++) {
+		hash = (uint32_t) shmtab_key_part(t, key, key_len, &p);
+		if ((found = shmtab_get_in(t, &p, hash, key, key_len, data, size, v)) != SHMTAB_AGAIN)
+			return found;
+	}
+	errno = EBUSY;
+	return -1;
 }
 
 void
@@ -246,14 +261,14 @@ shmtab_get_all(struct shmtab_look *looks, size_t n)
 	}
 	for (struct shmtab_look *l = looks; l < looks + n; l++) {
 		struct shmtab *t = l->table;
-		int	rc = 0;
 
+		l->found = SHMTAB_AGAIN;
 		if (l->keylen <= SHMTAB_KEY_MAX && l->epoch == t->epoch) {
 			shmtab_map_part(t->map, shmtab_geo_part(&t->map->geo, l->hash), &p);
-			rc = shmtab_visit(t, &p);
+			l->found = shmtab_get_in(t, &p, (uint32_t) l->hash, l->key, l->keylen, l->data, l->size, &l->val);
 		}
-		l->found = rc > 0 ? shmtab_get_in(t, &p, (uint32_t) l->hash, l->key, l->keylen, l->data, l->size, &l->val) :
-		    rc == 0 ? shmtab_get(t, l->key, l->keylen, l->data, l->size, &l->val) : -1;
+		if (l->found == SHMTAB_AGAIN)
+			l->found = shmtab_get(t, l->key, l->keylen, l->data, l->size, &l->val);
 	}
 }
 

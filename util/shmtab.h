@@ -1,6 +1,7 @@
 /* util/shmtab.h - a bounded hash table in a file that several processes map
  * Keys and values are bytes; what they mean, and when a value is worth nothing, is the
  * caller's. It never grows: when full, expired entries go first, then those not used lately.
+ * Looking writes nothing, except that an entry of some age was of use.
  * Every record carries a keyed checksum over key and value and is copied out before it is believed, so
  * a damaged file costs entries, never a process and never a lie. A process killed at any instruction
  * leaves a table that the others go on using, with every entry whose shmtab_modify had returned; a loose value (shmtab_val) may be lost.
@@ -66,7 +67,7 @@ void	shmtab_close(struct shmtab **);
  * data      size bytes; at most size bytes are copied, v_r->len tells the whole length, v_r->data = data
  * returns   1 found (expired or not), 0 not found, -1 the lock could not be had, or the table is just being
  *	     replaced by one of another size (errno EBUSY)
- * blocks    for the lock of one part, held for one record copy; at most 2 * SHMTAB_LOCK_MS
+ * blocks    while somebody changes the part that the key lives in; at most 2 * SHMTAB_LOCK_MS
  */
 int	shmtab_get(struct shmtab *, const void *key, size_t keylen, void *data, size_t size, struct shmtab_val *v_r);
 

@@ -121,7 +121,10 @@ shmtab_seat_mend(const struct shmtab_seat *seat)
 static bool
 lock_change(uint32_t *word, uint32_t from, uint32_t to)
 {
-	return __atomic_compare_exchange_n(word, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	bool	done = __atomic_compare_exchange_n(word, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+
+	__atomic_thread_fence(__ATOMIC_RELEASE);	/* whoever reads what is written from now on sees the word changed */
+	return done;
 }
 
 /* lock_sleep - until the word is changed by an unlock, or a slice has passed */
@@ -213,6 +216,26 @@ shmtab_unlock(uint32_t *word, uint32_t held)
 		return false;
 	syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
 	return true;
+}
+
+bool
+shmtab_lock_free(const uint32_t *word, uint32_t *seen_r)
+{
+	*seen_r = __atomic_load_n(word, __ATOMIC_ACQUIRE);
+	return (*seen_r & LOCK_OWNER) == 0;
+}
+
+bool
+shmtab_lock_still(const uint32_t *word, uint32_t seen)
+{
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);	/* after all that was read */
+	return GET(*word) == seen;
+}
+
+bool
+shmtab_lock_next(uint32_t seen, uint32_t held)
+{
+	return ((seen ^ held) & ~LOCK_OWNER) == 0;
 }
 
 bool

@@ -46,6 +46,12 @@ enum shmtab_locked shmtab_lock(uint32_t *word, const struct shmtab_seat *, uint3
 bool	shmtab_lock_mine(const uint32_t *word, uint32_t held);
 /* shmtab_unlock - false: it was taken from us, and is not released */
 bool	shmtab_unlock(uint32_t *word, uint32_t held);
+/* Reading without the lock: shmtab_lock_free - nobody holds it; shmtab_lock_still - and nobody has held it since, so what was read
+ * in between is of one moment; shmtab_lock_next - it is held by us, and nobody has held it since
+ * seen_r    what the other two want */
+bool	shmtab_lock_free(const uint32_t *word, uint32_t *seen_r);
+bool	shmtab_lock_still(const uint32_t *word, uint32_t seen);
+bool	shmtab_lock_next(uint32_t seen, uint32_t held);
 /* shmtab_lock_inherited - the word names this seat as owner, though it has just sat down: its predecessor died */
 bool	shmtab_lock_inherited(const uint32_t *word, const struct shmtab_seat *);
 

@@ -6,6 +6,8 @@
  * A record is written behind last; then last is moved, which is what makes it exist; then the index is changed; then
  * the old record of that key is marked dead. So a process may die between any two instructions: whoever gets the lock
  * after it makes the index again from the ring, in which the later record of a key is the valid one.
+ * Whoever only looks takes no lock: if the lock's word was free before and is the same afterwards, nobody has written meanwhile, and
+ * what was seen holds; else he takes it.
  * Room is made at first. What must stay is copied behind last, which is always possible because the free bytes are never
  * fewer than twice the largest live record: moving does not change their number, and a wrap wastes less than one.
  *
@@ -474,6 +476,36 @@ shmtab_part_retire(struct shmtab_part *p, bool retired)
 	SET(p->head->retired, retired);
 }
 
+/* looking without the lock */
+
+int64_t
+shmtab_part_look(struct shmtab_part *p, uint32_t hash, const void *key, size_t key_len, union shmtab_copy *c)
+{
+	int64_t	slot;
+
+	if (!shmtab_lock_free(&p->head->lock, &p->seen) || shmtab_part_retired(p))
+		return SHMTAB_DAMAGED;
+	slot = shmtab_index_find(&p->index, &p->ring, hash, key, key_len, c);
+	return shmtab_lock_still(&p->head->lock, p->seen) ? slot : SHMTAB_DAMAGED;
+}
+
+bool
+shmtab_part_counts(const struct shmtab_part *p, int64_t slot, const union shmtab_copy *c)
+{
+	uint64_t pos = shmtab_index_pos(&p->index, slot);
+	uint32_t last = GET(p->head->last);
+	uint64_t age = last >= pos ? last - pos : last + p->ring.bytes - pos;
+
+	return c->rec.uses < PART_USES_MAX && age >= p->ring.bytes / PART_YOUNG &&
+	    (pos & 7) == 0 && pos <= p->ring.bytes - sizeof c->rec;
+}
+
+bool
+shmtab_part_same(const struct shmtab_part *p)
+{
+	return shmtab_lock_next(p->seen, p->held);
+}
+
 /* inside the lock */
 
 int64_t
@@ -491,15 +523,10 @@ shmtab_part_find(struct shmtab_part *p, uint32_t hash, const void *key, size_t k
 void
 shmtab_part_used(struct shmtab_part *p, int64_t slot, union shmtab_copy *c)
 {
-	uint64_t pos = shmtab_index_pos(&p->index, slot);
-	uint32_t last = GET(p->head->last);
-	uint64_t age = last >= pos ? last - pos : last + p->ring.bytes - pos;
-
-	if (c->rec.uses >= PART_USES_MAX || age < p->ring.bytes / PART_YOUNG ||
-	    (pos & 7) != 0 || pos > p->ring.bytes - sizeof c->rec)
+	if (!shmtab_part_counts(p, slot, c))
 		return;
 	c->rec.uses = (uint8_t) (c->rec.uses + PART_USE > PART_USES_MAX ? PART_USES_MAX : c->rec.uses + PART_USE);
-	SET(shmtab_rec_at(&p->ring, pos)->uses, c->rec.uses);
+	SET(shmtab_rec_at(&p->ring, shmtab_index_pos(&p->index, slot))->uses, c->rec.uses);
 }
 
 void

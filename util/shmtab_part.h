@@ -33,7 +33,7 @@ struct shmtab_part {		/* private, made for one visit */
 	struct shmtab_part_head *head;
 	struct shmtab_index index;
 	struct shmtab_ring ring;
-	uint32_t held;		/* the lock */
+	uint32_t held, seen;	/* the lock: of enter, of look */
 	uint32_t first, last, wrap; /* the ring's state, checked: see shmtab_part.c */
 };
 
@@ -61,6 +61,12 @@ void	shmtab_part_inherited(struct shmtab_part *, const struct shmtab_seat *);
 /* the retired flag: the table was replaced, nothing must be written to this part any more */
 bool	shmtab_part_retired(const struct shmtab_part *);
 void	shmtab_part_retire(struct shmtab_part *, bool);
+
+/* shmtab_part_look - shmtab_part_find without the lock; SHMTAB_DAMAGED: that does not tell, enter and find it
+ * shmtab_part_counts   whether it is a use to be recorded, by whoever enters; shmtab_part_same - inside: the slot is still right */
+int64_t	shmtab_part_look(struct shmtab_part *, uint32_t hash, const void *key, size_t key_len, union shmtab_copy *);
+bool	shmtab_part_counts(const struct shmtab_part *, int64_t slot, const union shmtab_copy *);
+bool	shmtab_part_same(const struct shmtab_part *);
 
 /* Inside the lock: */
 /* shmtab_part_find - copy the record of a key; its slot or SHMTAB_NONE. Damage is repaired on the way */
