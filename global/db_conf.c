@@ -11,6 +11,7 @@
 
 #include <global/main_cf.h>
 #include <util/mem.h>
+#include <util/msg.h>
 
 struct db_string {
 	SLIST_ENTRY(db_string) link;
@@ -170,10 +171,21 @@ db_file_known(const struct pg_lib *lib, const char *name)
 	return found;
 }
 
+/* db_file_warn - what is odd about a line, without what the line says: it may be the password */
+static void
+db_file_warn(void *ctx, const char *text)
+{
+	const char *entry = strstr(text, " entry: ");
+	size_t	n = entry != NULL ? (size_t) (entry - text) + strcspn(entry, "=") : strcspn(text, "\"");
+
+	(void) ctx;
+	msg_warn("%.*s", (int) n, text);
+}
+
 static int
 db_given_file(struct db_given *g, const struct pg_lib *lib, const char *path, struct buf *why)
 {
-	struct buf text = BUF_INIT(DB_CONF_FILE_MAX);
+	struct buf text = BUF_INIT(DB_CONF_FILE_MAX), bad = BUF_INIT(DB_CONF_FILE_MAX);
 	struct main_cf *cf = NULL;
 	const struct main_cf_entry *e;
 	int	ret = -1;
@@ -182,8 +194,10 @@ db_given_file(struct db_given *g, const struct pg_lib *lib, const char *path, st
 		buf_addf(why, "%s: %s", path, strerror(errno));
 		goto out;
 	}
-	if ((cf = main_cf_parse(path, buf_str(&text), text.len, NULL, NULL, why)) == NULL)
+	if ((cf = main_cf_parse(path, buf_str(&text), text.len, db_file_warn, NULL, &bad)) == NULL) {
+		buf_add(why, buf_str(&bad), strcspn(buf_str(&bad), "\""));	/* as db_file_warn */
 		goto out;
+	}
 	if ((e = main_cf_get(cf, "conninfo")) != NULL && db_given_string(g, lib, e->value, why) < 0)
 		goto where;
 	for (e = main_cf_next(cf, NULL); e != NULL; e = main_cf_next(cf, e)) {
@@ -206,7 +220,10 @@ out:
 	main_cf_free(&cf);
 	if (text.data != NULL)
 		explicit_bzero(text.data, text.len);
+	if (bad.data != NULL)
+		explicit_bzero(bad.data, bad.len);
 	buf_fini(&text);
+	buf_fini(&bad);
 	return ret;
 }
 

@@ -12,6 +12,7 @@
 
 #include <global/db_conf.h>
 #include <util/mem.h>
+#include <util/msg.h>
 
 static const struct pg_lib *lib;
 static char path[] = "/tmp/db_conf_test.XXXXXX";
@@ -73,6 +74,18 @@ values_become_keywords(void **state)
 	buf_fini(&why);
 }
 
+static unsigned warned;
+
+static void
+db_test_warning(void *ctx, int level, const char *line)
+{
+	(void) ctx;
+	(void) level;
+	warned++;
+	if (strstr(line, "s3") != NULL || strstr(line, path) == NULL)
+		fail_msg("a warning that tells the password, or not where: %s", line);
+}
+
 static void
 files_are_read_as_pgsql_table_has_them(void **state)
 {
@@ -92,6 +105,9 @@ files_are_read_as_pgsql_table_has_them(void **state)
 		{ "unknown", "hosts = a\nhots = b\n", NULL, "line 2: unknown parameter hots" },
 		{ "bad conninfo", "conninfo = host=c password=s3cret'\n  oops s3cret\n", NULL, "not a valid connection string" },
 		{ "no syntax", "hosts\n", NULL, "missing '='" },
+		{ "no syntax in a secret", "hosts = a\npassword s3cret\n", NULL, "line 2: missing '=' after attribute name" },
+		{ "once more", "hosts = a\ndbname = d\npassword = s3cret\nhosts = b\npassword = s3 $cret\n", "b - - - d - | database d at b;", NULL },
+		{ "an orphan", "  password = s3cret\nhosts = a\n", "a - - - - - | database (default) at a;", NULL },
 		{ "open bracket", "hosts = [::1\n", NULL, "not an address in brackets" },
 	};
 	struct buf why = BUF_INIT(1024);
@@ -101,6 +117,7 @@ files_are_read_as_pgsql_table_has_them(void **state)
 
 	(void) state;
 	snprintf(value, sizeof value, "pgsql:%s", path);
+	msg_catch(db_test_warning, NULL);
 	for (size_t i = 0; i < NELEM(cases); i++) {
 		assert_non_null(f = fopen(path, "w"));
 		fputs(cases[i].text, f);
@@ -119,6 +136,8 @@ files_are_read_as_pgsql_table_has_them(void **state)
 			fail_msg("%s: the reason tells the password", cases[i].name);
 		db_conf_free(&c);
 	}
+	assert_int_equal(warned, 3);
+	msg_catch(NULL, NULL);
 	buf_fini(&why);
 }
 
