@@ -102,6 +102,7 @@ struct store_change {
 	enum store_op op;
 	char	kind;
 	uint32_t member;
+	unsigned count;			/* ADMIT: how many would be counted; and were */
 	const struct greylist_record *merge;
 	int64_t now_s;
 	bool	shared;			/* what is new must get into the database */
@@ -162,8 +163,10 @@ store_change_apply(struct store_change *c)
 			*r = (struct greylist_record) { .kind = 'N' };
 		if (!(c->done = r->tries < rules->pending_limit))
 			return SHMTAB_KEEP;
+		if (r->tries + c->count > rules->pending_limit / 2)
+			c->count = 1;			/* ahead only in the first half, so that half of them are there in any case */
 		r->last_s = c->now_s;
-		r->tries++;
+		r->tries += c->count;
 		return SHMTAB_PUT;
 	case STORE_CLEAR:
 		c->done = r->kind != 0;
@@ -403,6 +406,7 @@ greylist_store_pass(struct greylist_store *s, const struct greylist_ids *ids, co
 	if (!exclude) {
 		c = (struct store_change) { .op = STORE_CLEAR, .now_s = now_s };
 		(void) store_change(s, ids->n, &c, NULL);
+		greylist_lots_put(&s->lots, ids->n, 0);
 	}
 	c = (struct store_change) { .op = STORE_PASS, .now_s = now_s };
 	first = !store_change(s, ids->t, &c, names) || c.done;
@@ -421,9 +425,13 @@ greylist_store_touch(struct greylist_store *s, const char *id, const struct grey
 bool
 greylist_store_admit(struct greylist_store *s, const struct greylist_ids *ids, int64_t now_s)
 {
-	struct store_change c = { .op = STORE_ADMIT, .now_s = now_s };
+	struct store_change c = { .op = STORE_ADMIT, .count = greylist_lots_want(&s->lots, ids->n), .now_s = now_s };
 
-	return s->conf.rules.pending_limit == 0 || !store_change(s, ids->n, &c, NULL) || c.done;
+	if (s->conf.rules.pending_limit == 0 || greylist_lots_take(&s->lots, ids->n) || !store_change(s, ids->n, &c, NULL))
+		return true;
+	if (c.done)
+		greylist_lots_put(&s->lots, ids->n, c.count - 1);
+	return c.done;
 }
 
 bool

@@ -5,6 +5,7 @@
 #include <bsd/sys/queue.h>
 
 #include <global/greylist_db.h>
+#include <global/greylist_lots.h>
 #include <global/greylist_store.h>
 #include <global/greylist_text.h>
 
@@ -30,6 +31,7 @@ struct greylist_store {
 	struct shmtab *known, *pending;
 	struct greylist_store_conf conf;
 	struct greylist_hash *hash;
+	struct greylist_lots lots;
 	unsigned char secret[GREYLIST_SECRET_LEN];
 	struct ev_loop *loop;			/* with a database only, as the rest */
 	struct db_store *db;

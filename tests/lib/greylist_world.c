@@ -52,8 +52,8 @@ world_open_in(struct ev_loop *loop, const char *main_cf)
 
 	memset(&world, 0, sizeof world);
 	assert_int_equal(test_dir_make(NULL), 0);
-	cf = mem_printf("config_directory = %s\ndata_directory = %s\nmyhostname = mx.test\ngreylist_cache_size = 2M\n%s", test_dir,
-	    test_dir, main_cf);
+	cf = mem_printf("config_directory = %s\ndata_directory = %s\nmyhostname = mx.test\n%s%s", test_dir, test_dir,
+	    strstr(main_cf, "greylist_cache_size") != NULL ? "" : "greylist_cache_size = 2M\n", main_cf);
 	world.cf = main_cf_parse("main.cf", cf, strlen(cf), NULL, NULL, &why);
 	if (world.cf == NULL || (world.params = params_load(world.cf, &why)) == NULL)
 		fail_msg("%s", buf_str(&why));
