@@ -205,7 +205,7 @@ service_spawn(struct service *s)
 {
 	bool	stress = ev_now_ms(s->shared->loop) < s->stress_end_ms;
 	char  **argv = spawn_argv(s->shared->spawn, s->plan, s->listen.n, stress);
-	uint32_t generation;
+	uint32_t generation = 0;
 	struct child *c;
 	pid_t	pid;
 
