@@ -206,27 +206,31 @@ greylist_count(const struct greylist_case *c)
 void
 greylist_answer(struct greylist *g, const struct greylist_case *c, struct greylist_result *res)
 {
-	memset(res, 0, sizeof *res);
-	res->reason = c->reason;
-	res->verdict = greylist_verdicts[c->reason];
+	const bool observed = g->mode == GREYLIST_OBSERVE;
+	enum greylist_verdict verdict = greylist_verdicts[c->reason];
+
 	/* nothing to wait for: record and learn */
-	if (res->verdict == GREYLIST_DEFER && g->store_conf.rules.delay_s == 0)
-		res->verdict = GREYLIST_PASS;
-	res->observed = g->mode == GREYLIST_OBSERVE;
-	res->deferred = res->verdict == GREYLIST_DEFER && !res->observed;
-	res->action = "DUNNO";
-	res->code = g->code;
-	res->key = c->names.client;
-	res->rule = c->rule;
-	res->tries = c->tries;
-	if (res->verdict == GREYLIST_DEFER) {
-		res->left_s = c->left_s;
+	if (verdict == GREYLIST_DEFER && g->store_conf.rules.delay_s == 0)
+		verdict = GREYLIST_PASS;
+	*res = (struct greylist_result) {
+		.verdict = verdict,
+		.reason = c->reason,
+		.observed = observed,
+		.action = "DUNNO",
+		.header = NULL,
+		.deferred = verdict == GREYLIST_DEFER && !observed,
+		.code = g->code,
+		.text = NULL,
+		.key = c->names.client,
+		.left_s = verdict == GREYLIST_DEFER ? c->left_s : 0,
+		.delay_s = c->reason == GREYLIST_RETRY ? c->delay_s : 0,
+		.tries = c->tries,
+		.rule = c->rule,
+	};
+	if (verdict == GREYLIST_DEFER)
 		greylist_action(g, c, res);
-	}
-	if (c->reason == GREYLIST_RETRY) {
-		res->delay_s = c->delay_s;
+	if (c->reason == GREYLIST_RETRY)
 		greylist_header(g, c, res);
-	}
 	greylist_count(c);
 	greylist_log(g, c, res);
 }

@@ -426,11 +426,15 @@ greylist_string(const char *s)
 	return s != NULL ? s : "";
 }
 
+/* greylist_case_init - but for what is known, and by which ids, which is a lot of memory and filled in when it is wanted */
 static void
 greylist_case_init(struct greylist_case *c, const struct greylist_request *req)
 {
-	memset(c, 0, sizeof *c);
 	c->names = (struct greylist_names) { "", "", "", "", "" };
+	c->exclude = c->fallback = false;
+	c->absent = c->reason = GREYLIST_OFF;
+	c->left_s = c->delay_s = 0;
+	c->tries = 0;
 	c->rule = "";
 	c->req.state = greylist_string(req->state);
 	c->req.client_address = greylist_string(req->client_address);

@@ -112,6 +112,17 @@ struct store_change {
 	unsigned char value[GREYLIST_VALUE_MAX];
 };
 
+/* store_change_init - the records and the value are store_change_fn's to fill in */
+static void
+store_change_init(struct store_change *c, enum store_op op, int64_t now_s)
+{
+	c->op = op;
+	c->member = 0;
+	c->count = 0;
+	c->merge = NULL;
+	c->now_s = now_s;
+}
+
 /* store_change_apply - what to do with the record c->is; c->dirty: the database is to hear of it */
 static enum shmtab_act
 store_change_apply(struct store_change *c)
@@ -252,9 +263,15 @@ greylist_store_aim(struct greylist_store *s, const struct greylist_ids *ids, str
 	const char *const id[GREYLIST_AIM_MAX] = { ids->t, ids->s, ids->c, ids->d };
 
 	aim->n = ids->has_domain ? GREYLIST_AIM_MAX : GREYLIST_AIM_MAX - 1;
-	for (size_t i = 0; i < aim->n; i++)
-		aim->look[i] = (struct shmtab_look) { .table = store_table(s, id[i][0]), .key = id[i], .keylen = GREYLIST_ID_LEN,
-			.data = aim->value[i], .size = sizeof aim->value[i] };
+	for (size_t i = 0; i < aim->n; i++) {
+		struct shmtab_look *l = &aim->look[i];
+
+		l->table = store_table(s, id[i][0]);
+		l->key = id[i];
+		l->keylen = GREYLIST_ID_LEN;
+		l->data = aim->value[i];
+		l->size = sizeof aim->value[i];
+	}
 	shmtab_aim(aim->look, aim->n);
 }
 
@@ -267,14 +284,16 @@ greylist_store_get(struct greylist_store *s, struct greylist_aim *aim, int64_t n
 	k->d.kind = 0;
 	for (size_t i = 0; i < aim->n; i++) {
 		const struct shmtab_look *l = &aim->look[i];
-		struct store_change c = { .op = STORE_MEND, .now_s = now_s };
+		struct store_change c;
 		const char *id = l->key;
 
 		if (l->found != 1 || l->val.len > l->size || !greylist_record_decode(record[i], aim->value[i], l->val.len) ||
 		    record[i]->kind != id[0])
 			record[i]->kind = 0;
-		else if (greylist_record_mend(record[i], &s->conf.rules, now_s))
+		else if (greylist_record_mend(record[i], &s->conf.rules, now_s)) {
+			store_change_init(&c, STORE_MEND, now_s);
 			(void) store_change(s, id, &c, NULL);
+		}
 	}
 }
 
@@ -360,8 +379,9 @@ enum greylist_begun
 greylist_store_begin(struct greylist_store *s, const struct greylist_ids *ids, const struct greylist_names *names, int64_t now_s,
     struct greylist_record *t_r)
 {
-	struct store_change c = { .op = STORE_BEGIN, .now_s = now_s };
+	struct store_change c;
 
+	store_change_init(&c, STORE_BEGIN, now_s);
 	if (!store_change(s, ids->t, &c, names))
 		return GREYLIST_LOST;
 	*t_r = c.is;
@@ -377,8 +397,9 @@ greylist_store_written(struct greylist_store *s, const struct greylist_ids *ids,
 void
 greylist_store_again(struct greylist_store *s, const struct greylist_ids *ids, int64_t now_s)
 {
-	struct store_change c = { .op = STORE_AGAIN, .now_s = now_s };
+	struct store_change c;
 
+	store_change_init(&c, STORE_AGAIN, now_s);
 	(void) store_change(s, ids->t, &c, NULL);
 }
 
@@ -391,24 +412,25 @@ greylist_store_pass(struct greylist_store *s, const struct greylist_ids *ids, co
 	bool	known = false, first;
 
 	if (!exclude) {
-		c = (struct store_change) { .op = STORE_KNOW, .now_s = now_s };
+		store_change_init(&c, STORE_KNOW, now_s);
 		known = store_change(s, ids->s, &c, names) && c.was.kind != 0 && greylist_record_alive(&c.was, rules, now_s);
 	}
 	if (!exclude && ids->has_domain && rules->domain_count > 0) {
-		c = (struct store_change) { .op = STORE_ADD, .now_s = now_s };
+		store_change_init(&c, STORE_ADD, now_s);
 		memcpy(&c.member, ids->s + 1, sizeof c.member);		/* 24 bits of the sender's hash */
 		(void) store_change(s, ids->d, &c, names);
 	}
 	if (!exclude && rules->client_count > 0) {
-		c = (struct store_change) { .op = STORE_ADD, .now_s = now_s, .member = (uint32_t) (now_s / rules->interval_s) };
+		store_change_init(&c, STORE_ADD, now_s);
+		c.member = (uint32_t) (now_s / rules->interval_s);
 		(void) store_change(s, ids->c, &c, names);
 	}
 	if (!exclude) {
-		c = (struct store_change) { .op = STORE_CLEAR, .now_s = now_s };
+		store_change_init(&c, STORE_CLEAR, now_s);
 		(void) store_change(s, ids->n, &c, NULL);
 		greylist_lots_put(&s->lots, ids->n, 0);
 	}
-	c = (struct store_change) { .op = STORE_PASS, .now_s = now_s };
+	store_change_init(&c, STORE_PASS, now_s);
 	first = !store_change(s, ids->t, &c, names) || c.done;
 	/* where the triplet is removed, only its sender tells that somebody was faster */
 	return exclude || rules->by_triplet ? first : !known;
@@ -417,17 +439,22 @@ greylist_store_pass(struct greylist_store *s, const struct greylist_ids *ids, co
 void
 greylist_store_touch(struct greylist_store *s, const char *id, const struct greylist_names *names, int64_t now_s)
 {
-	struct store_change c = { .op = STORE_TOUCH, .now_s = now_s };
+	struct store_change c;
 
+	store_change_init(&c, STORE_TOUCH, now_s);
 	(void) store_change(s, id, &c, names);
 }
 
 bool
 greylist_store_admit(struct greylist_store *s, const struct greylist_ids *ids, int64_t now_s)
 {
-	struct store_change c = { .op = STORE_ADMIT, .count = greylist_lots_want(&s->lots, ids->n), .now_s = now_s };
+	struct store_change c;
 
-	if (s->conf.rules.pending_limit == 0 || greylist_lots_take(&s->lots, ids->n) || !store_change(s, ids->n, &c, NULL))
+	if (s->conf.rules.pending_limit == 0 || greylist_lots_take(&s->lots, ids->n))
+		return true;
+	store_change_init(&c, STORE_ADMIT, now_s);
+	c.count = greylist_lots_want(&s->lots, ids->n);
+	if (!store_change(s, ids->n, &c, NULL))
 		return true;
 	if (c.done)
 		greylist_lots_put(&s->lots, ids->n, c.count - 1);
@@ -437,16 +464,19 @@ greylist_store_admit(struct greylist_store *s, const struct greylist_ids *ids, i
 bool
 greylist_store_put(struct greylist_store *s, const char *id, const struct greylist_record *r, int64_t now_s)
 {
-	struct store_change c = { .op = STORE_MERGE, .merge = r, .now_s = now_s };
+	struct store_change c;
 
+	store_change_init(&c, STORE_MERGE, now_s);
+	c.merge = r;
 	return store_change(s, id, &c, NULL);
 }
 
 int
 greylist_store_forget(struct greylist_store *s, const char *id)
 {
-	struct store_change c = { .op = STORE_CLEAR };
+	struct store_change c;
 
+	store_change_init(&c, STORE_CLEAR, 0);
 	return !store_change(s, id, &c, NULL) ? -1 : c.done;
 }
 
