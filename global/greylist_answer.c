@@ -63,27 +63,39 @@ greylist_clean(struct buf *b, size_t max)
 		utf8_sanitise(b->data, b->len, true);
 }
 
+/* greylist_action_make - the text for people, and the action with it: what both are as long as these two stay the same */
 static void
-greylist_action(struct greylist *g, const struct greylist_case *c, struct greylist_result *res)
+greylist_action_make(struct greylist *g, int64_t wait_s, const char *domain)
 {
-	const char *at = strrchr(c->req.recipient, '@'), *places[3];
+	const char *places[3];
 
 	buf_reset(&g->text);
 	buf_reset(&g->number);
-	buf_addi(&g->number, c->left_s > 60 ? (c->left_s + 59) / 60 * 60 : 60);
+	buf_reset(&g->text_domain);
+	buf_addi(&g->number, wait_s);
 	places[0] = buf_str(&g->number);
-	places[1] = at != NULL ? at + 1 : "";
+	places[1] = domain;
 	places[2] = g->params->myhostname;
 	greylist_expand(&g->text, g->params->greylist_text, "srh", places);
 	greylist_clean(&g->text, ANSWER_TEXT_MAX);
-	res->text = buf_str(&g->text);
-	if (!res->deferred)
-		return;
 	buf_reset(&g->action_text);
 	buf_adds(&g->action_text, g->action);
 	buf_addc(&g->action_text, ' ');
 	buf_add(&g->action_text, g->text.data, g->text.len);
-	res->action = buf_str(&g->action_text);
+	g->text_wait_s = buf_adds(&g->text_domain, domain) == 0 ? wait_s : 0;
+}
+
+static void
+greylist_action(struct greylist *g, const struct greylist_case *c, struct greylist_result *res)
+{
+	const int64_t wait_s = c->left_s > 60 ? (c->left_s + 59) / 60 * 60 : 60;
+	const char *at = strrchr(c->req.recipient, '@'), *domain = at != NULL ? at + 1 : "";
+
+	if (wait_s != g->text_wait_s || strcmp(domain, buf_str(&g->text_domain)) != 0)
+		greylist_action_make(g, wait_s, domain);
+	res->text = buf_str(&g->text);
+	if (res->deferred)
+		res->action = buf_str(&g->action_text);
 }
 
 static void

@@ -81,7 +81,8 @@ struct greylist {
 	uint64_t away_n;
 	int64_t	away_ms;			/* the last time */
 	/* keys and answers of the present decision */
-	struct buf client, net, sender, recipient, action_text, text, number, header, line;
+	struct buf client, net, sender, recipient, action_text, text, text_domain, number, header, line;
+	int64_t	text_wait_s;			/* what text says, with text_domain; 0: there is none */
 };
 
 /* greylist_decide.c: greylist_back - if the database was away, see whether it is back */

@@ -271,6 +271,7 @@ greylist_store_aim(struct greylist_store *s, const struct greylist_ids *ids, str
 		l->keylen = GREYLIST_ID_LEN;
 		l->data = aim->value[i];
 		l->size = sizeof aim->value[i];
+		l->put = i == 0;
 	}
 	shmtab_aim(aim->look, aim->n);
 }

@@ -258,6 +258,8 @@ shmtab_get_all(struct shmtab_look *looks, size_t n)
 			continue;
 		shmtab_map_part(l->table->map, shmtab_geo_part(&l->table->map->geo, l->hash), &p);
 		shmtab_part_prefetch_rec(&p, (uint32_t) l->hash);
+		if (l->put)
+			shmtab_part_prefetch_put(&p);
 	}
 	for (struct shmtab_look *l = looks; l < looks + n; l++) {
 		struct shmtab *t = l->table;

@@ -81,6 +81,7 @@ struct shmtab_look {
 	size_t	keylen;
 	void   *data;			/* size bytes */
 	size_t	size;
+	bool	put;			/* as a rule it is not there, and put afterwards: have the memory for that on its way, too */
 	struct shmtab_val val;		/* filled in when found > 0 */
 	int	found;			/* as shmtab_get returns */
 	uint64_t hash;			/* shmtab_aim's */

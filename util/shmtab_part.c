@@ -423,6 +423,18 @@ shmtab_part_prefetch_rec(const struct shmtab_part *p, uint32_t hash)
 	shmtab_index_prefetch_rec(&p->index, &p->ring, hash);
 }
 
+void
+shmtab_part_prefetch_put(const struct shmtab_part *p)
+{
+	const uint32_t ends[] = { GET(p->head->last), GET(p->head->first) };
+
+	for (size_t i = 0; i < 2; i++)
+		if (ends[i] <= p->ring.bytes - 2 * SHMTAB_REC_SHORT) {
+			__builtin_prefetch(p->ring.base + ends[i], 1);
+			__builtin_prefetch(p->ring.base + ends[i] + SHMTAB_REC_SHORT, 1);
+		}
+}
+
 int
 shmtab_part_enter(struct shmtab_part *p, const struct shmtab_seat *seat)
 {

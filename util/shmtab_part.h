@@ -53,6 +53,8 @@ void	shmtab_part_init(struct shmtab_part *, const struct shmtab_geo *, unsigned 
 void	shmtab_part_prefetch(const struct shmtab_part *, uint32_t hash);
 /* shmtab_part_prefetch_rec - likewise the record, once the index is there; looks without the lock, so it may be the wrong one */
 void	shmtab_part_prefetch_rec(const struct shmtab_part *, uint32_t hash);
+/* shmtab_part_prefetch_put - likewise the ends of the ring: a new record is written at one, and room made at the other */
+void	shmtab_part_prefetch_put(const struct shmtab_part *);
 /* shmtab_part_enter - take the lock; repairs what a dead owner left behind; 0, or -1 (EBUSY) */
 int	shmtab_part_enter(struct shmtab_part *, const struct shmtab_seat *);
 void	shmtab_part_leave(struct shmtab_part *, const struct shmtab_seat *);

@@ -203,6 +203,16 @@ greylist_test_answers(void **state)
 	world_expect("first", world_decide(&q), "new");
 	assert_string_equal(world.res.action, "451 300 %s%d.example mx.test %");
 	assert_int_equal(world.res.code, 451);
+	for (int i = 0; i < 4; i++) {			/* the text is of this recipient, whose ever the one before was */
+		static const char *const domains[] = { "a.example", "b.example", "", "a.example.org" };
+		char	want[80], rcpt[40];
+
+		snprintf(rcpt, sizeof rcpt, "r%d%s%s", i, domains[i][0] != 0 ? "@" : "", domains[i]);
+		snprintf(want, sizeof want, "451 300 %s mx.test %%", domains[i]);
+		world_expect(rcpt, world_ask("c@x.example", rcpt), "new");
+		assert_string_equal(world.res.action, want);
+		assert_string_equal(world.res.text, want + 4);
+	}
 	world_at(241);
 	world_expect("a minute is the least", world_decide(&q), "early");
 	assert_string_equal(world.res.text, "60 %s%d.example mx.test %");
