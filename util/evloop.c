@@ -344,7 +344,7 @@ ev_wait(struct ev_loop *l, int wait_ms)
 		wait_ms -= wait_ms >= 0 ? kept : 0;
 	}
 	if (n == 0) {
-		msg_flush();
+		msg_pass();
 		n = ev_poll(l, wait_ms);
 	}
 	if (n > 1)

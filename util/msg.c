@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <util/utf8.h>
+#include <util/write_behind.h>
 
 #define MSG_LINE_MAX	2000		/* bytes of text in one line, as Postfix */
 #define MSG_TAG_MAX	128
@@ -61,16 +62,34 @@ msg_head(struct msg_line_sink *s)
 	s->made = now;
 }
 
+/* msg_write - one write: lines of several processes do not mix */
+static void
+msg_write(int fd, const char *text, size_t len)
+{
+	ssize_t done = write(fd, text, len);
+
+	(void) done;				/* nowhere to report it */
+}
+
+/* msg_held_pass - what is held is written by another thread; if that is too far behind, here */
+static void
+msg_held_pass(void)
+{
+	if (msg_held.len > 0 && !write_behind(msg_file.fd, msg_held.text, msg_held.len)) {
+		write_behind_wait();
+		msg_write(msg_file.fd, msg_held.text, msg_held.len);
+	}
+	msg_held.len = 0;
+}
+
+/* msg_held_write - what is held, and what was passed on, is in the file when this returns */
 static void
 msg_held_write(void)
 {
-	ssize_t done;
-
-	if (msg_held.len > 0) {
-		done = write(msg_file.fd, msg_held.text, msg_held.len);
-		(void) done;			/* nowhere to report it */
-		msg_held.len = 0;
-	}
+	write_behind_wait();
+	if (msg_held.len > 0)
+		msg_write(msg_file.fd, msg_held.text, msg_held.len);
+	msg_held.len = 0;
 }
 
 static void
@@ -91,25 +110,27 @@ static void
 msg_line_write(struct msg_line_sink *s, bool hold, const char *word, const char *text, size_t len, bool newline)
 {
 	size_t	word_len = strlen(word);
-	ssize_t done;
 	char   *p;
 
 	if (!msg_fork_look())
 		s->made = -1;
 	msg_head(s);
-	if (msg_held.len + s->head_len + word_len + len + 1 > sizeof msg_held.text || !hold)
-		msg_held_write();
+	if (msg_held.len + s->head_len + word_len + len + 1 > sizeof msg_held.text)
+		msg_held_pass();
 	p = mempcpy(msg_held.text + msg_held.len, s->head, s->head_len);
 	p = mempcpy(p, word, word_len);
 	p = mempcpy(p, text, len);
 	if (newline)
 		*p++ = '\n';
-	len = (size_t) (p - msg_held.text);
-	if (hold)
-		msg_held.len = len;
+	len = (size_t) (p - msg_held.text) - msg_held.len;
+	if (s != &msg_file)
+		msg_write(s->fd, msg_held.text + msg_held.len, len);
 	else {
-		done = write(s->fd, msg_held.text, len);	/* one write: lines of several processes do not mix */
-		(void) done;
+		msg_held.len += len;
+		if (!hold && write_behind_busy())
+			msg_held_pass();
+		else if (!hold)
+			msg_held_write();
 	}
 }
 
@@ -123,6 +144,13 @@ bool
 msg_kept(void)
 {
 	return msg_held.len > 0;
+}
+
+void
+msg_pass(void)
+{
+	msg_held_pass();
+	msg_held.hold = false;
 }
 
 void
@@ -215,6 +243,7 @@ void
 msg_fatal(const char *fmt, ...)
 {
 	MSG_DO(LOG_CRIT, "fatal: ");
+	msg_flush();
 	if (msg_fatal_sleep > 0)
 		sleep(msg_fatal_sleep);
 	_exit(msg_fatal_status);
@@ -224,6 +253,7 @@ void
 msg_panic(const char *fmt, ...)
 {
 	MSG_DO(LOG_CRIT, "panic: ");
+	msg_flush();
 	abort();
 }
 

@@ -43,11 +43,14 @@ void	msg_to_syslog(const char *tag, int facility);
 int	msg_to_file(const char *path, const char *host, const char *tag, unsigned mode);
 int	msg_to_dgram(const char *path, const char *host, const char *tag);
 
-/* msg_hold - keep the info lines for the file until msg_flush: one write for many. A loop does so while it serves several clients
- *	     in one turn; whoever dies by a signal in the middle of that takes its lines along. Lines of other levels, a full
- *	     buffer and a fork write what is kept; _exit does not.
+/* msg_hold - keep the info lines for the file until msg_pass: one write for many. A loop does so while it serves several clients
+ *	     in one turn; whoever dies by a signal in the middle of that takes its lines along
+ * msg_pass  have them written, by a thread that waits for the disk (util/write_behind.h); so do lines of other levels and a full buffer.
+ *	     Lines that come while that thread is still at it follow in their order
+ * msg_flush they are in the file when it returns. Before _exit; msg_fatal, msg_panic and a fork do it themselves
  */
 void	msg_hold(void);
+void	msg_pass(void);
 void	msg_flush(void);
 bool	msg_kept(void);			/* whether there are such lines */
 

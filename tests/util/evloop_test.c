@@ -19,6 +19,7 @@
 #include <util/evloop.h>
 #include <util/mem.h>
 #include <util/msg.h>
+#include <util/write_behind.h>
 
 #define WALL_S	1700000000
 #define PAIRS	4
@@ -137,6 +138,7 @@ fix_logged(void)
 {
 	struct stat st;
 
+	write_behind_wait();
 	assert_int_equal(fstat(fix.log_fd, &st), 0);
 	return st.st_size;
 }

@@ -22,6 +22,7 @@
 
 #include <util/mem.h>
 #include <util/msg.h>
+#include <util/write_behind.h>
 
 static struct fix {
 	char	dir[64], path[96];
@@ -213,7 +214,7 @@ test_file(void **state)
 static void
 test_hold(void **state)
 {
-	static char buf[200000];
+	static char buf[400000];
 	char	want[100];
 	pid_t	pid;
 	int	status;
@@ -237,13 +238,14 @@ test_hold(void **state)
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	snprintf(want, sizeof want, "three\n[^\n]*t\\[%ld\\]: four\n[^\n]*t\\[%ld\\]: five\n$", (long) getpid(), (long) pid);
 	fix_match(fix_read(buf, sizeof buf), want);
-	for (int i = 0; i < 1000; i++)
+	for (int i = 0; i < 4000; i++)
 		msg_info("%d of many", i);
+	write_behind_wait();
 	assert_non_null(strstr(fix_read(buf, sizeof buf), ": 500 of many\n"));
-	assert_null(strstr(buf, ": 999 of many\n"));
+	assert_null(strstr(buf, ": 3999 of many\n"));
 	msg_flush();
 	fix_read(buf, sizeof buf);
-	for (int i = 0; i < 1000; i++) {
+	for (int i = 0; i < 4000; i++) {
 		char   *at;
 
 		snprintf(want, sizeof want, ": %d of many\n", i);
@@ -258,6 +260,43 @@ test_hold(void **state)
 	msg_to_file(NULL, NULL, NULL, 0);
 	fix_match(fix_read(buf, sizeof buf), ": six\n[^\n]*: seven\n$");
 	msg_flush();
+}
+
+/* a file that takes nothing for a while keeps nobody waiting; what is logged meanwhile follows in its order */
+static void
+test_slow_file(void **state)
+{
+	static char zeroes[4096], buf[100000];
+	size_t	n = 0;
+	ssize_t got;
+	int	fd;
+
+	(void) state;
+	msg_to_stderr(NULL);
+	assert_int_equal(mkfifo(fix.path, 0600), 0);
+	assert_true((fd = open(fix.path, O_RDWR | O_NONBLOCK)) >= 0);
+	assert_int_equal(msg_to_file(fix.path, "h", "t", 0600), 0);
+	while ((got = write(fd, zeroes, sizeof zeroes)) > 0)
+		n += (size_t) got;
+	msg_hold();
+	msg_info("one");
+	msg_info("two");
+	msg_pass();
+	assert_false(msg_kept());
+	msg_info("three");				/* nothing is held any more */
+	msg_hold();
+	msg_info("four");
+	msg_warn("five");
+	assert_true(write_behind_busy());
+	for (; n > 0; n -= (size_t) got)
+		assert_true((got = read(fd, buf, n < sizeof buf ? n : sizeof buf)) > 0);
+	msg_hold();
+	msg_info("six");
+	msg_flush();
+	assert_true((got = read(fd, buf, sizeof buf - 1)) > 0);
+	buf[got] = 0;
+	fix_match(buf, "^[^\n]*: one\n[^\n]*: two\n[^\n]*: three\n[^\n]*: four\n[^\n]*: warning: five\n[^\n]*: six\n$");
+	close(fd);
 }
 
 /* msg_info_text writes what msg_info would */
@@ -451,7 +490,7 @@ main(void)
 		T(test_cut),
 		T(test_errno),
 		T(test_file),
-		T(test_hold),
+		T(test_hold), T(test_slow_file),
 		T(test_text_ready),
 		T(test_next_second),
 		T(test_dgram),

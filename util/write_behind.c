@@ -1,0 +1,143 @@
+/* util/write_behind.c - bytes for a file that may be slow: two buffers, one that is filled and one that is being written */
+#include "write_behind.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <util/mem.h>
+
+#define BEHIND_STACK	(64 * 1024)
+
+struct behind_half {
+	int	fd;
+	size_t	len;
+	char   *data;			/* WRITE_BEHIND_MAX bytes, touched as far as they were used */
+};
+
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t wanted, done;
+	bool	started, writing;	/* half[1] is the thread's */
+	struct behind_half half[2];
+} behind = { .lock = PTHREAD_MUTEX_INITIALIZER, .wanted = PTHREAD_COND_INITIALIZER, .done = PTHREAD_COND_INITIALIZER };
+
+static void
+behind_write(const struct behind_half *h)
+{
+	ssize_t n;
+
+	for (size_t at = 0; at < h->len; at += (size_t) n)
+		if ((n = write(h->fd, h->data + at, h->len - at)) <= 0) {
+			if (n < 0 && errno == EINTR)
+				n = 0;
+			else
+				return;		/* nowhere to report it */
+		}
+}
+
+static void * __attribute__((noreturn))
+behind_thread(void *ctx)
+{
+	struct behind_half h;
+
+	(void) ctx;
+	pthread_mutex_lock(&behind.lock);
+	for (;;) {
+		while (behind.half[0].len == 0)
+			pthread_cond_wait(&behind.wanted, &behind.lock);
+		h = behind.half[0];
+		behind.half[0] = behind.half[1];
+		behind.half[0].len = 0;
+		behind.half[1] = h;
+		behind.writing = true;
+		pthread_mutex_unlock(&behind.lock);
+		behind_write(&h);
+		pthread_mutex_lock(&behind.lock);
+		behind.writing = false;
+		pthread_cond_signal(&behind.done);
+	}
+}
+
+/* behind_forked - the child has no such thread, and nothing waits: whoever forks has waited */
+static void
+behind_forked(void)
+{
+	pthread_mutex_init(&behind.lock, NULL);
+	pthread_cond_init(&behind.wanted, NULL);
+	pthread_cond_init(&behind.done, NULL);
+	behind.started = behind.writing = false;
+	behind.half[0].len = 0;
+}
+
+static bool
+behind_start(void)
+{
+	static bool ready;
+	pthread_attr_t attr;
+	pthread_t thread;
+	sigset_t all, old;
+
+	if (!ready) {
+		if (pthread_atfork(NULL, NULL, behind_forked) != 0)
+			return false;
+		for (int i = 0; i < 2; i++)
+			behind.half[i].data = mem_alloc(WRITE_BEHIND_MAX);
+		ready = true;
+	}
+	if (pthread_attr_init(&attr) != 0)
+		return false;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	behind.started = pthread_attr_setstacksize(&attr, BEHIND_STACK) == 0 &&
+	    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED) == 0 && pthread_create(&thread, &attr, behind_thread, NULL) == 0;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	return behind.started;
+}
+
+bool
+write_behind(int fd, const void *data, size_t n)
+{
+	struct behind_half *h = &behind.half[0];
+	bool	taken;
+
+	if (!behind.started && !behind_start())
+		return false;
+	pthread_mutex_lock(&behind.lock);
+	if ((taken = n <= WRITE_BEHIND_MAX - h->len && (h->len == 0 || h->fd == fd))) {
+		memcpy(h->data + h->len, data, n);
+		h->len += n;
+		h->fd = fd;
+		if (!behind.writing)
+			pthread_cond_signal(&behind.wanted);
+	}
+	pthread_mutex_unlock(&behind.lock);
+	return taken;
+}
+
+bool
+write_behind_busy(void)
+{
+	bool	busy;
+
+	if (!behind.started)
+		return false;
+	pthread_mutex_lock(&behind.lock);
+	busy = behind.writing || behind.half[0].len > 0;
+	pthread_mutex_unlock(&behind.lock);
+	return busy;
+}
+
+void
+write_behind_wait(void)
+{
+	if (!behind.started)
+		return;
+	pthread_mutex_lock(&behind.lock);
+	while (behind.writing || behind.half[0].len > 0)
+		pthread_cond_wait(&behind.done, &behind.lock);
+	pthread_mutex_unlock(&behind.lock);
+}
