@@ -243,14 +243,22 @@ record_member(struct greylist_record *r, uint32_t m)
 void
 greylist_record_merge(struct greylist_record *a, const struct greylist_record *b, const struct greylist_rules *rules)
 {
-	int64_t last = record_max(a->last_s, b->last_s), stored = record_max(a->stored_s, b->stored_s);
+	int64_t last, stored;
 	bool	a_dead, b_dead;
 
 	if (b->kind == 0 || (a->kind != 0 && a->kind != b->kind))
 		return;
-	a_dead = a->kind == 0 || !greylist_record_alive(a, rules, last);
+	if (a->kind == 0) {				/* and nothing else of it means anything */
+		*a = *b;
+		if (a->kind == 'D' || a->kind == 'C')
+			a->first_s = a->last_s;
+		return;
+	}
+	last = record_max(a->last_s, b->last_s);
+	stored = record_max(a->stored_s, b->stored_s);
+	a_dead = !greylist_record_alive(a, rules, last);
 	b_dead = !greylist_record_alive(b, rules, last);
-	if (a->kind == 0 || (a_dead && !b_dead) || (a_dead && b->first_s > a->first_s))
+	if ((a_dead && !b_dead) || (a_dead && b->first_s > a->first_s))
 		*a = *b;
 	else if (!b_dead || (a_dead && b->first_s == a->first_s)) {
 		a->first_s = record_min(a->first_s, b->first_s);

@@ -194,6 +194,31 @@ greylist_record_test_merge(void **state)
 	}
 }
 
+/* where there is nothing, what the memory held before does not count */
+static void
+greylist_record_test_merge_nothing(void **state)
+{
+	static const char kinds[] = "TSDCN";
+	struct greylist_record a, b = { .first_s = 1000, .last_s = 2000, .stored_s = 1500, .tries = 3 };
+
+	(void) state;
+	for (const char *k = kinds; *k != 0; k++) {
+		memset(&a, 0x11, sizeof a);
+		a.kind = 0;
+		b.kind = *k;
+		greylist_record_merge(&a, &b, &rules);
+		assert_int_equal(a.kind, *k);
+		assert_int_equal(a.first_s, *k == 'D' || *k == 'C' ? 2000 : 1000);
+		assert_int_equal(a.last_s, 2000);
+		assert_int_equal(a.stored_s, 1500);
+		assert_int_equal(a.passed_s, 0);
+		assert_int_equal(a.members, 0);
+	}
+	a.kind = b.kind = 0;
+	greylist_record_merge(&a, &b, &rules);
+	assert_int_equal(a.kind, 0);
+}
+
 static void
 greylist_record_test_merge_dead(void **state)
 {
@@ -344,6 +369,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(greylist_record_test_judge),
 		cmocka_unit_test(greylist_record_test_merge),
+		cmocka_unit_test(greylist_record_test_merge_nothing),
 		cmocka_unit_test(greylist_record_test_merge_dead),
 		cmocka_unit_test(greylist_record_test_sets),
 		cmocka_unit_test(greylist_record_test_mend),
