@@ -23,6 +23,7 @@
 #include <util/msg.h>
 #include <util/sock.h>
 #include <util/units.h>
+#include <util/write_behind.h>
 
 #define MS_CROWDED	 32		/* clients from which on we report "taken": time for another worker */
 #define MS_PAUSE_MS	 200		/* no accepting for so long when descriptors run out */
@@ -241,6 +242,7 @@ static void
 ms_watchdog_bark(int sig)
 {
 	(void) sig;
+	write_behind_give_up();				/* whatever was interrupted may have its lock */
 	msg_fatal("watchdog timeout");
 }
 

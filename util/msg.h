@@ -44,7 +44,7 @@ int	msg_to_file(const char *path, const char *host, const char *tag, unsigned mo
 int	msg_to_dgram(const char *path, const char *host, const char *tag);
 
 /* msg_hold - keep the info lines for the file until msg_pass: one write for many. A loop does so while it serves several clients
- *	     in one turn; whoever dies by a signal in the middle of that takes its lines along
+ *	     in one turn; whoever dies by a signal in the middle of that takes its lines along, and what a busy disk has not got yet
  * msg_pass  have them written, by a thread that waits for the disk (util/write_behind.h); so do lines of other levels and a full buffer.
  *	     Lines that come while that thread is still at it follow in their order
  * msg_flush they are in the file when it returns. Before _exit; msg_fatal, msg_panic and a fork do it themselves

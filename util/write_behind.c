@@ -21,6 +21,7 @@ static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t wanted, done;
 	bool	started, writing;	/* half[1] is the thread's */
+	volatile sig_atomic_t given_up;
 	struct behind_half half[2];
 } behind = { .lock = PTHREAD_MUTEX_INITIALIZER, .wanted = PTHREAD_COND_INITIALIZER, .done = PTHREAD_COND_INITIALIZER };
 
@@ -104,7 +105,7 @@ write_behind(int fd, const void *data, size_t n)
 	struct behind_half *h = &behind.half[0];
 	bool	taken;
 
-	if (!behind.started && !behind_start())
+	if (behind.given_up || (!behind.started && !behind_start()))
 		return false;
 	pthread_mutex_lock(&behind.lock);
 	if ((taken = n <= WRITE_BEHIND_MAX - h->len && (h->len == 0 || h->fd == fd))) {
@@ -123,7 +124,7 @@ write_behind_busy(void)
 {
 	bool	busy;
 
-	if (!behind.started)
+	if (!behind.started || behind.given_up)
 		return false;
 	pthread_mutex_lock(&behind.lock);
 	busy = behind.writing || behind.half[0].len > 0;
@@ -134,10 +135,16 @@ write_behind_busy(void)
 void
 write_behind_wait(void)
 {
-	if (!behind.started)
+	if (!behind.started || behind.given_up)
 		return;
 	pthread_mutex_lock(&behind.lock);
 	while (behind.writing || behind.half[0].len > 0)
 		pthread_cond_wait(&behind.done, &behind.lock);
 	pthread_mutex_unlock(&behind.lock);
+}
+
+void
+write_behind_give_up(void)
+{
+	behind.given_up = true;
 }

@@ -18,5 +18,7 @@ bool	write_behind(int fd, const void *data, size_t n);
 bool	write_behind_busy(void);		/* something was taken that is not written yet */
 /* write_behind_wait - until all is written. Before the descriptor is closed or written to directly, before fork and _exit */
 void	write_behind_wait(void);
+/* write_behind_give_up - for a signal handler that ends the process: nothing is taken any more, nothing is waited for */
+void	write_behind_give_up(void);
 
 #endif

@@ -169,6 +169,27 @@ test_fork(void **state)
 	mem_free(&data);
 }
 
+/* a signal handler that ends the process waits for nothing, whatever it has interrupted */
+static void
+test_give_up(void **state)
+{
+	pid_t	pid;
+	int	status;
+
+	(void) state;
+	if ((pid = fork()) == 0) {
+		alarm(10);
+		(void) fill();
+		if (!write_behind(pipe_fd[1], "never written", 13))
+			_exit(1);
+		write_behind_give_up();
+		write_behind_wait();
+		_exit(write_behind_busy() || write_behind(pipe_fd[1], "x", 1) ? 2 : 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 int
 main(void)
 {
@@ -177,6 +198,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_descriptors, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fork, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_give_up, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
