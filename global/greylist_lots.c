@@ -1,7 +1,6 @@
 /* global/greylist_lots.c - triplets of a network that were counted ahead */
 #include "greylist_lots.h"
 
-#include <stdint.h>
 #include <string.h>
 
 _Static_assert(GREYLIST_LOTS == 1 << 8, "a place has eight bits");
@@ -23,11 +22,11 @@ lots_has(const struct greylist_lot *l, const char *id)
 }
 
 bool
-greylist_lots_take(struct greylist_lots *lots, const char *id)
+greylist_lots_take(struct greylist_lots *lots, const char *id, int64_t now_s)
 {
 	struct greylist_lot *l = &lots->of[lots_place(id)];
 
-	if (l->left == 0 || !lots_has(l, id))
+	if (l->left == 0 || !lots_has(l, id) || now_s < l->counted_s || now_s - l->counted_s > GREYLIST_LOT_S)
 		return false;
 	l->left--;
 	return true;
@@ -40,10 +39,11 @@ greylist_lots_want(const struct greylist_lots *lots, const char *id)
 }
 
 void
-greylist_lots_put(struct greylist_lots *lots, const char *id, unsigned left)
+greylist_lots_put(struct greylist_lots *lots, const char *id, unsigned left, int64_t now_s)
 {
 	struct greylist_lot *l = &lots->of[lots_place(id)];
 
 	memcpy(l->id, id, GREYLIST_ID_LEN);
 	l->left = (unsigned char) left;
+	l->counted_s = now_s;
 }

@@ -429,7 +429,7 @@ greylist_store_pass(struct greylist_store *s, const struct greylist_ids *ids, co
 	if (!exclude) {
 		store_change_init(&c, STORE_CLEAR, now_s);
 		(void) store_change(s, ids->n, &c, NULL);
-		greylist_lots_put(&s->lots, ids->n, 0);
+		greylist_lots_put(&s->lots, ids->n, 0, now_s);
 	}
 	store_change_init(&c, STORE_PASS, now_s);
 	first = !store_change(s, ids->t, &c, names) || c.done;
@@ -451,14 +451,14 @@ greylist_store_admit(struct greylist_store *s, const struct greylist_ids *ids, i
 {
 	struct store_change c;
 
-	if (s->conf.rules.pending_limit == 0 || greylist_lots_take(&s->lots, ids->n))
+	if (s->conf.rules.pending_limit == 0 || greylist_lots_take(&s->lots, ids->n, now_s))
 		return true;
 	store_change_init(&c, STORE_ADMIT, now_s);
 	c.count = greylist_lots_want(&s->lots, ids->n);
 	if (!store_change(s, ids->n, &c, NULL))
 		return true;
 	if (c.done)
-		greylist_lots_put(&s->lots, ids->n, c.count - 1);
+		greylist_lots_put(&s->lots, ids->n, c.count - 1, now_s);
 	return c.done;
 }
 

@@ -22,23 +22,27 @@ greylist_lots_test_places(void **state)
 	(void) state;
 	assert_int_equal(strlen(a), GREYLIST_ID_LEN);
 	assert_int_equal(greylist_lots_want(&lots, a), 1);
-	assert_false(greylist_lots_take(&lots, a));
-	greylist_lots_put(&lots, a, 0);
+	assert_false(greylist_lots_take(&lots, a, 1000));
+	greylist_lots_put(&lots, a, 0, 1000);
 	assert_int_equal(greylist_lots_want(&lots, a), GREYLIST_LOT);
 	assert_int_equal(greylist_lots_want(&lots, b), 1);
-	assert_false(greylist_lots_take(&lots, a));
-	greylist_lots_put(&lots, a, 2);
-	greylist_lots_put(&lots, c, 1);			/* elsewhere */
-	assert_false(greylist_lots_take(&lots, b));
-	assert_true(greylist_lots_take(&lots, a));
-	assert_true(greylist_lots_take(&lots, a));
-	assert_false(greylist_lots_take(&lots, a));
-	greylist_lots_put(&lots, a, 7);
-	greylist_lots_put(&lots, b, 0);			/* in the place of a */
-	assert_false(greylist_lots_take(&lots, a));
-	assert_false(greylist_lots_take(&lots, b));
+	assert_false(greylist_lots_take(&lots, a, 1000));
+	greylist_lots_put(&lots, a, 2, 1000);
+	greylist_lots_put(&lots, c, 1, 1000);			/* elsewhere */
+	assert_false(greylist_lots_take(&lots, b, 1000));
+	assert_true(greylist_lots_take(&lots, a, 1000));
+	assert_true(greylist_lots_take(&lots, a, 1000));
+	assert_false(greylist_lots_take(&lots, a, 1000));
+	greylist_lots_put(&lots, a, 7, 1000);
+	greylist_lots_put(&lots, b, 0, 1000);			/* in the place of a */
+	assert_false(greylist_lots_take(&lots, a, 1000));
+	assert_false(greylist_lots_take(&lots, b, 1000));
 	assert_int_equal(greylist_lots_want(&lots, a), 1);
-	assert_true(greylist_lots_take(&lots, c));
+	assert_true(greylist_lots_take(&lots, c, 1000));
+	greylist_lots_put(&lots, a, 7, 1000);		/* good for so long */
+	assert_true(greylist_lots_take(&lots, a, 1000 + GREYLIST_LOT_S));
+	assert_false(greylist_lots_take(&lots, a, 1000 + GREYLIST_LOT_S + 1));
+	assert_false(greylist_lots_take(&lots, a, 999));
 }
 
 /* begun - a new triplet of this network; whether it was recorded */
