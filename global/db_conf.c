@@ -175,10 +175,13 @@ db_file_known(const struct pg_lib *lib, const char *name)
 static void
 db_file_warn(void *ctx, const char *text)
 {
-	const char *entry = strstr(text, " entry: ");
-	size_t	n = entry != NULL ? (size_t) (entry - text) + strcspn(entry, "=") : strcspn(text, "\"");
+	static const char over[] = ": overriding earlier entry: ";
+	size_t	n = strcspn(text, "\"");
+	const char *entry = memmem(text, n, over, sizeof over - 1);
 
 	(void) ctx;
+	if (entry != NULL)
+		n = (size_t) (entry - text) + strcspn(entry, "=");
 	msg_warn("%.*s", (int) n, text);
 }
 

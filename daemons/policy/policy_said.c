@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include <util/utf8.h>
+
 #define SAID_MAX	2048		/* bytes of a request; two addresses, three names and an instance of the usual sizes are 500 */
 
 void
@@ -60,10 +62,11 @@ void
 policy_said_add(struct policy_said *s, const struct buf *request, const char *action)
 {
 	struct policy_saying *of = &s->of[s->n % POLICY_SAID];
+	const size_t n = utf8_cut(action, strlen(action), POLICY_PROTO_TEXT_MAX);	/* as the reply */
 
 	if (s->instance.len == 0)
 		return;
 	s->n++;
-	if (!said_put(&of->request, request->data, request->len) || !said_put(&of->action, action, strlen(action)))
+	if (!said_put(&of->request, request->data, request->len) || !said_put(&of->action, action, n))
 		buf_reset(&of->request);			/* no request is empty */
 }

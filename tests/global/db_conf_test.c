@@ -107,7 +107,7 @@ files_are_read_as_pgsql_table_has_them(void **state)
 		{ "no syntax", "hosts\n", NULL, "missing '='" },
 		{ "no syntax in a secret", "hosts = a\npassword s3cret\n", NULL, "line 2: missing '=' after attribute name" },
 		{ "once more", "hosts = a\ndbname = d\npassword = s3cret\nhosts = b\npassword = s3 $cret\n", "b - - - d - | database d at b;", NULL },
-		{ "an orphan", "  password = s3cret\nhosts = a\n", "a - - - - - | database (default) at a;", NULL },
+		{ "an orphan", "  overriding earlier entry: s3cret = s3cret\nhosts = a\n", "a - - - - - | database (default) at a;", NULL },
 		{ "open bracket", "hosts = [::1\n", NULL, "not an address in brackets" },
 	};
 	struct buf why = BUF_INIT(1024);
