@@ -82,6 +82,13 @@ msg_held_pass(void)
 	msg_held.len = 0;
 }
 
+static void
+msg_pass_on(void)
+{
+	msg_held_pass();
+	write_behind_begin();
+}
+
 /* msg_held_write - what is held, and what was passed on, is in the file when this returns */
 static void
 msg_held_write(void)
@@ -128,7 +135,7 @@ msg_line_write(struct msg_line_sink *s, bool hold, const char *word, const char 
 	else {
 		msg_held.len += len;
 		if (!hold && write_behind_busy())
-			msg_held_pass();
+			msg_pass_on();
 		else if (!hold)
 			msg_held_write();
 	}
@@ -149,7 +156,7 @@ msg_kept(void)
 void
 msg_pass(void)
 {
-	msg_held_pass();
+	msg_pass_on();
 	msg_held.hold = false;
 }
 

@@ -21,6 +21,7 @@ static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t wanted, done;
 	bool	started, writing;	/* half[1] is the thread's */
+	bool	begin;			/* it is to write what there is */
 	volatile sig_atomic_t given_up;
 	struct behind_half half[2];
 } behind = { .lock = PTHREAD_MUTEX_INITIALIZER, .wanted = PTHREAD_COND_INITIALIZER, .done = PTHREAD_COND_INITIALIZER };
@@ -47,13 +48,14 @@ behind_thread(void *ctx)
 	(void) ctx;
 	pthread_mutex_lock(&behind.lock);
 	for (;;) {
-		while (behind.half[0].len == 0)
+		while (!behind.begin)
 			pthread_cond_wait(&behind.wanted, &behind.lock);
 		h = behind.half[0];
 		behind.half[0] = behind.half[1];
 		behind.half[0].len = 0;
 		behind.half[1] = h;
 		behind.writing = true;
+		behind.begin = false;
 		pthread_mutex_unlock(&behind.lock);
 		behind_write(&h);
 		pthread_mutex_lock(&behind.lock);
@@ -69,7 +71,7 @@ behind_forked(void)
 	pthread_mutex_init(&behind.lock, NULL);
 	pthread_cond_init(&behind.wanted, NULL);
 	pthread_cond_init(&behind.done, NULL);
-	behind.started = behind.writing = false;
+	behind.started = behind.writing = behind.begin = false;
 	behind.half[0].len = 0;
 }
 
@@ -99,6 +101,17 @@ behind_start(void)
 	return behind.started;
 }
 
+/* behind_begin - with the lock */
+static void
+behind_begin(void)
+{
+	if (behind.half[0].len == 0 || behind.begin)
+		return;
+	behind.begin = true;
+	if (!behind.writing)
+		pthread_cond_signal(&behind.wanted);
+}
+
 bool
 write_behind(int fd, const void *data, size_t n)
 {
@@ -112,11 +125,21 @@ write_behind(int fd, const void *data, size_t n)
 		memcpy(h->data + h->len, data, n);
 		h->len += n;
 		h->fd = fd;
-		if (!behind.writing)
-			pthread_cond_signal(&behind.wanted);
+		if (h->len >= WRITE_BEHIND_BEGIN)
+			behind_begin();
 	}
 	pthread_mutex_unlock(&behind.lock);
 	return taken;
+}
+
+void
+write_behind_begin(void)
+{
+	if (!behind.started || behind.given_up)
+		return;
+	pthread_mutex_lock(&behind.lock);
+	behind_begin();
+	pthread_mutex_unlock(&behind.lock);
 }
 
 bool
@@ -138,6 +161,7 @@ write_behind_wait(void)
 	if (!behind.started || behind.given_up)
 		return;
 	pthread_mutex_lock(&behind.lock);
+	behind_begin();
 	while (behind.writing || behind.half[0].len > 0)
 		pthread_cond_wait(&behind.done, &behind.lock);
 	pthread_mutex_unlock(&behind.lock);

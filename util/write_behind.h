@@ -11,10 +11,14 @@
 
 #define WRITE_BEHIND_MAX	(1u << 20)	/* bytes that are taken before those taken earlier are written */
 
-/* write_behind - append n bytes to fd, some time; they are copied. fd must stay open until write_behind_wait
+#define WRITE_BEHIND_BEGIN	(256u << 10)	/* so many are written without being told: to wake a thread is dear */
+
+/* write_behind - append n bytes to fd, some time after WRITE_BEHIND_BEGIN bytes or write_behind_begin; they are copied. fd must stay
+ *	     open until write_behind_wait
  * returns   false: not taken, because so much waits already, or there can be no thread. Errors of the writing are nobody's:
  *	     what cannot be written is lost */
 bool	write_behind(int fd, const void *data, size_t n);
+void	write_behind_begin(void);
 bool	write_behind_busy(void);		/* something was taken that is not written yet */
 /* write_behind_wait - until all is written. Before the descriptor is closed or written to directly, before fork and _exit */
 void	write_behind_wait(void);

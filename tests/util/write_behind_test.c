@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -73,6 +74,7 @@ test_order(void **state)
 		char	text[2] = { (char) ('a' + i), '\n' };
 
 		assert_true(write_behind(pipe_fd[1], text, sizeof text));
+		write_behind_begin();
 		assert_true(write_behind_busy());
 	}
 	data = drain(n);
@@ -111,6 +113,7 @@ test_bounded(void **state)
 	mem_free(&data);
 	write_behind_wait();
 	assert_true(write_behind(pipe_fd[1], "y", 1));
+	write_behind_begin();
 	data = drain(1);
 	assert_int_equal(data[0], 'y');
 	mem_free(&data);
@@ -129,6 +132,7 @@ test_descriptors(void **state)
 	assert_true(full >= 0);
 	close(closed[0]);
 	assert_true(write_behind(pipe_fd[1], "a", 1));
+	write_behind_begin();
 	while (!write_behind(full, "b", 1))		/* until the thread has taken the first */
 		;
 	assert_false(write_behind(pipe_fd[1], "c", 1));
@@ -138,6 +142,7 @@ test_descriptors(void **state)
 	assert_true(write_behind(closed[1], "d", 1));	/* no signal ends the process */
 	write_behind_wait();
 	assert_true(write_behind(pipe_fd[1], "e", 1));
+	write_behind_wait();
 	data = drain(2);
 	assert_string_equal(data, "ae");
 	mem_free(&data);
@@ -190,6 +195,25 @@ test_give_up(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* nothing is written before it is worth while, or wanted */
+static void
+test_begin(void **state)
+{
+	static char block[WRITE_BEHIND_BEGIN];
+	struct pollfd pfd = { .fd = pipe_fd[0], .events = POLLIN };
+	char   *data;
+
+	(void) state;
+	assert_true(write_behind(pipe_fd[1], "ab", 2));
+	assert_int_equal(poll(&pfd, 1, 20), 0);
+	assert_true(write_behind_busy());
+	assert_true(write_behind(pipe_fd[1], block, sizeof block - 2));
+	data = drain(sizeof block);
+	assert_memory_equal(data, "ab", 2);
+	mem_free(&data);
+	write_behind_wait();
+}
+
 int
 main(void)
 {
@@ -197,6 +221,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_descriptors, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_begin, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fork, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_give_up, setup, teardown),
 	};
