@@ -171,12 +171,20 @@ db_file_known(const struct pg_lib *lib, const char *name)
 	return found;
 }
 
-/* db_file_warn - what is odd about a line, without what the line says: it may be the password */
+/* db_file_plain - how much of what main_cf says about a line is not the line itself, which may be the password */
+static size_t
+db_file_plain(const char *text)
+{
+	size_t	n = strcspn(text, "\"");
+
+	return n >= 2 && text[n] != 0 ? n - 2 : n;	/* without the ": " in front of it */
+}
+
 static void
 db_file_warn(void *ctx, const char *text)
 {
 	static const char over[] = ": overriding earlier entry: ";
-	size_t	n = strcspn(text, "\"");
+	size_t	n = db_file_plain(text);
 	const char *entry = memmem(text, n, over, sizeof over - 1);
 
 	(void) ctx;
@@ -198,7 +206,7 @@ db_given_file(struct db_given *g, const struct pg_lib *lib, const char *path, st
 		goto out;
 	}
 	if ((cf = main_cf_parse(path, buf_str(&text), text.len, db_file_warn, NULL, &bad)) == NULL) {
-		buf_add(why, buf_str(&bad), strcspn(buf_str(&bad), "\""));	/* as db_file_warn */
+		buf_add(why, buf_str(&bad), db_file_plain(buf_str(&bad)));
 		goto out;
 	}
 	if ((e = main_cf_get(cf, "conninfo")) != NULL && db_given_string(g, lib, e->value, why) < 0)
