@@ -28,6 +28,7 @@
 #include <util/shmtab.h>
 
 #define DB_KEY_MAX	1000	/* bytes; PostgreSQL's index takes no more than 2700, an address has at most 320 */
+#define DB_TEXT_MAX	32768	/* bytes of a row's text; a value of tier 1 has no more than half of that */
 #define DB_NUMS_MAX	6
 #define DB_SCHEMA_VERSION 2
 
@@ -81,7 +82,7 @@ struct db_kind {
 	void	 (*cleaned)(void *ctx, const struct pg_lib *, const PGresult *);
 	/* valid: whether a row can be a record at all; others are counted and ignored */
 	bool	 (*valid)(const struct db_row *);
-	/* encode: the entry as a row; when_s: how old its news is. false: not a record for the database */
+	/* encode: the entry as a row, good until the next call; when_s: how old its news is. false: not a record for the database */
 	bool	 (*encode)(void *ctx, const void *key, size_t key_len, const struct shmtab_val *, struct db_row *, int64_t *when_s);
 	/* merge: what becomes of the entry (as shmtab_fn). self is the mark for a claim of this process */
 	enum shmtab_act (*merge)(void *ctx, const struct db_row *, enum db_news, uint32_t self,

@@ -361,9 +361,10 @@ db_written(void *ctx, const struct pg_reply *r)
 		db_write_end(w, true);
 }
 
-/* db_write_look - the record of d as it is now; false: there is nothing to write any more */
+/* db_write_look - the record of d as it is now; its text is at the end of `texts`, row's own is gone with the next call
+ * returns   false: there is nothing to write any more */
 static bool
-db_write_look(struct db_store *ds, struct db_dirty *d, struct db_row *row)
+db_write_look(struct db_store *ds, struct db_dirty *d, struct db_row *row, struct buf *texts)
 {
 	static unsigned char value[SHMTAB_VAL_MAX];
 	struct shmtab_val v;
@@ -377,8 +378,10 @@ db_write_look(struct db_store *ds, struct db_dirty *d, struct db_row *row)
 	d->value = mem_alloc(v.len);
 	memcpy(d->value, value, v.len);
 	v.data = d->value;
-	if (ds->kind->encode(ds->kctx, d->key, d->key_len, &v, row, &when_s))
+	if (ds->kind->encode(ds->kctx, d->key, d->key_len, &v, row, &when_s) && row->text_len <= DB_TEXT_MAX) {
+		buf_add(texts, row->text, row->text_len);
 		return true;
+	}
 	db_make_clean(ds, d);
 	return false;
 }
@@ -401,7 +404,9 @@ db_write_rest(struct db_write *w, unsigned from)
 static void
 db_write_start(struct db_store *ds, struct db_write *w)
 {
+	static struct buf texts = BUF_INIT(DB_WRITE_BYTES + DB_TEXT_MAX);	/* kept: one statement is made at a time */
 	static struct db_row rows[DB_WRITE_ROWS];
+	const char *text;
 	struct pg_args a;
 	unsigned n = 0;
 	size_t	bytes = 0;
@@ -409,10 +414,11 @@ db_write_start(struct db_store *ds, struct db_write *w)
 	bool	sent;
 
 	w->sent_ms = ev_now_ms(ds->loop);
+	buf_reset(&texts);
 	for (unsigned i = 0; i < w->n; i++) {
 		if (bytes > DB_WRITE_BYTES)
 			db_write_rest(w, i);
-		else if (!db_write_look(ds, w->dirty[i], &rows[n]))
+		else if (!db_write_look(ds, w->dirty[i], &rows[n], &texts))
 			db_dirty_end(&w->dirty[i], true);	/* somebody else has written it, or it is gone */
 		else {
 			bytes += rows[n].key_len + rows[n].text_len;
@@ -425,8 +431,9 @@ db_write_start(struct db_store *ds, struct db_write *w)
 	for (unsigned i = 0; i < n; i++)
 		pg_elem_text(&a, w->dirty[i]->key, w->dirty[i]->key_len);
 	pg_arg_array(&a, PG_TYPE_TEXT, n);
-	for (unsigned i = 0; i < n; i++)
-		pg_elem_text(&a, rows[i].text, rows[i].text_len);
+	text = buf_str(&texts);
+	for (unsigned i = 0; i < n; text += rows[i++].text_len)
+		pg_elem_text(&a, text, rows[i].text_len);
 	stamp = db_stamps(ds, n > 0 ? n : 1);
 	pg_arg_array(&a, PG_TYPE_INT, n);
 	for (unsigned i = 0; i < n; i++)

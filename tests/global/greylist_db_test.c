@@ -245,34 +245,70 @@ greylist_db_test_secret_file(void **state)
 	close(fd);
 }
 
-/* ---- what people see of rows: a store over a server that remembers which rows have it ---- */
+/* ---- what arrives in rows: a store over a server that compares it with what is to be there ---- */
 
-#define WORLD_ROWS 4096
+#define WORLD_ROWS 16384
+
+struct world_row {
+	char	id[GREYLIST_ID_LEN + 1], text[120];	/* its members and what people see of it */
+	bool	written, right, shown;
+};
 
 static struct {
 	struct ev_loop *loop;
 	struct db_store_conf conf;
-	char	row[WORLD_ROWS][GREYLIST_ID_LEN + 1];
-	bool	shown[WORLD_ROWS];
-	unsigned rows;
+	struct world_row row[WORLD_ROWS];	/* ordered by id once everything is expected */
+	unsigned expected;
+	bool	sorted;
 } world;
+
+static int
+world_cmp(const void *a, const void *b)
+{
+	return strcmp(((const struct world_row *) a)->id, ((const struct world_row *) b)->id);
+}
+
+static void
+world_expect(const char *id, const char *fmt, ...)
+{
+	struct world_row *r = &world.row[world.expected++];
+	va_list ap;
+
+	assert_true(world.expected <= WORLD_ROWS);
+	strcpy(r->id, id);
+	va_start(ap, fmt);
+	assert_true(vsnprintf(r->text, sizeof r->text, fmt, ap) < (int) sizeof r->text);
+	va_end(ap);
+	world.sorted = false;
+}
+
+static struct world_row *
+world_find(const char *id)
+{
+	struct world_row key = { .written = false };
+
+	if (!world.sorted)
+		qsort(world.row, world.expected, sizeof world.row[0], world_cmp);
+	world.sorted = true;
+	strcpy(key.id, id);
+	return bsearch(&key, world.row, world.expected, sizeof world.row[0], world_cmp);
+}
 
 static void
 world_write(const struct fake_query *q, struct fake_answer *a)
 {
 	char	id[GREYLIST_ID_LEN + 1], text[200], num[7][24];
-	unsigned at;
+	struct world_row *r;
 
 	for (int i = 0; i < fake_array_len(q, 0); i++) {
 		fake_array_text(q, 0, i, id, sizeof id);
 		fake_array_text(q, 1, i, text, sizeof text);
-		if (id[0] == 'T') {
-			for (at = 0; at < world.rows && strcmp(world.row[at], id) != 0; at++)
-				;
-			assert_true(at < WORLD_ROWS);
-			world.rows += at == world.rows;
-			strcpy(world.row[at], id);
-			world.shown[at] |= strcmp(text, "\037192.0.2.0/24\037a@x.test\037b@y.test") == 0;
+		if (id[0] != '!') {
+			assert_non_null(r = world_find(id));
+			/* what people see may come later; what is a member may not change */
+			r->right = (!r->written || r->right) && strncmp(text, r->text, strcspn(r->text, "\037") + 1) == 0;
+			r->shown |= strcmp(text, r->text) == 0;
+			r->written = true;
 		}
 		*(text + strcspn(text, "\037")) = 0;
 		for (int k = 0; k < 7; k++)
@@ -317,32 +353,75 @@ world_store(void)
 	return s;
 }
 
-/* world_begin - triplets that begin to wait; ids of their own, for names only the hash tells apart */
+/* world_names - those of triplet i: each has a sender, a domain and a network of its own, of different lengths */
+static void
+world_names(struct greylist_store *s, unsigned i, struct greylist_names *names, struct greylist_ids *ids)
+{
+	static char net[40], sender[40], domain[40], recipient[40];
+
+	snprintf(net, sizeof net, "%u.%u.%u.0/24", 1 + i % 200, i / 200 % 200, i / 40000);
+	snprintf(domain, sizeof domain, "x%u.test", i);
+	snprintf(sender, sizeof sender, "a@x%u.test", i);
+	snprintf(recipient, sizeof recipient, "b%u@y.test", i);
+	*names = (struct greylist_names) { net, net, sender, domain, recipient };
+	greylist_store_ids(s, names, ids);
+}
+
+/* world_begin - triplets that begin to wait */
 static void
 world_begin(struct greylist_store *s, unsigned from, unsigned n)
 {
-	static const struct greylist_names names = { "192.0.2.0/24", "192.0.2.0/24", "a@x.test", "x.test", "b@y.test" };
 	struct greylist_record t;
+	struct greylist_names names;
+	struct greylist_ids ids;
 
 	for (unsigned i = from; i < from + n; i++) {
-		char	recipient[40];
-		struct greylist_names other = names;
-		struct greylist_ids ids;
-
-		snprintf(recipient, sizeof recipient, "b%u@y.test", i);
-		other.recipient = recipient;
-		greylist_store_ids(s, &other, &ids);
+		world_names(s, i, &names, &ids);
+		world_expect(ids.t, "\037%s\037%s\037%s", names.client, names.sender, names.recipient);
 		assert_int_equal(greylist_store_begin(s, &ids, &names, ev_wall_s(world.loop), &t), GREYLIST_BEGUN);
 	}
 }
 
+/* world_retry - they pass: their networks and domains get a member each */
+static void
+world_retry(struct greylist_store *s, unsigned from, unsigned n)
+{
+	int64_t now = ev_wall_s(world.loop);
+	struct greylist_names names;
+	struct greylist_ids ids;
+	uint32_t member;
+
+	for (unsigned i = from; i < from + n; i++) {
+		world_names(s, i, &names, &ids);
+		memcpy(&member, ids.s + 1, sizeof member);
+		world_expect(ids.s, "\037%s\037%s\037", names.client, names.sender);
+		world_expect(ids.d, "%08x,\037%s\037%s\037", member, names.client, names.domain);
+		world_expect(ids.c, "%08x,\037%s\037\037", (uint32_t) (now / rules.interval_s), names.net);
+		assert_true(greylist_store_pass(s, &ids, &names, false, now));
+	}
+}
+
+/* world_right - how many rows were written as they are to be; shown: and with what people are to see of them */
 static unsigned
-world_shown(void)
+world_right(bool shown)
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < world.rows; i++)
-		n += world.shown[i];
+	for (unsigned i = 0; i < world.expected; i++) {
+		const struct world_row *r = &world.row[i];
+
+		n += r->written && r->right && (r->shown || !shown);
+	}
+	return n;
+}
+
+static unsigned
+world_written(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < world.expected; i++)
+		n += world.row[i].written;
 	return n;
 }
 
@@ -368,9 +447,9 @@ world_teardown(void **state)
 	return fake_open() == 0 ? test_dir_remove(state) : -1;
 }
 
-/* however many records wait at once, each is written with what people are to see of it */
+/* however many records wait at once, each is written as it is, and with what people are to see of it */
 static void
-greylist_db_test_text_burst(void **state)
+greylist_db_test_burst(void **state)
 {
 	struct greylist_store *s = world_store();
 
@@ -381,8 +460,24 @@ greylist_db_test_text_burst(void **state)
 	fake_pg.frozen = false;
 	fake_thaw();
 	world_pass(1000);
-	assert_int_equal(world.rows, 3000);
-	assert_int_equal(world_shown(), 3000);
+	assert_int_equal(world_written(), 3000);
+	assert_int_equal(world_right(true), 3000);
+	greylist_store_close(&s);
+}
+
+/* one statement has rows of all kinds: no row's members are another's */
+static void
+greylist_db_test_members(void **state)
+{
+	struct greylist_store *s = world_store();
+
+	(void) state;
+	world_begin(s, 0, 1500);
+	world_pass(2000);
+	world_retry(s, 0, 1500);
+	world_pass(5000);
+	assert_int_equal(world_written(), 4 * 1500);
+	assert_int_equal(world_right(true), 4 * 1500);
 	greylist_store_close(&s);
 }
 
@@ -399,11 +494,11 @@ greylist_db_test_text_outage(void **state)
 	world_begin(s, 0, 100);
 	world_begin(house, 100, 100);
 	world_pass(5000);
-	assert_int_equal(world.rows, 0);
+	assert_int_equal(world_written(), 0);
 	fake_pg.connect = FAKE_ACCEPT;
 	world_pass(20000);
-	assert_int_equal(world.rows, 200);
-	assert_int_equal(world_shown(), 200);
+	assert_int_equal(world_written(), 200);
+	assert_int_equal(world_right(true), 200);
 	greylist_store_close(&s);
 	greylist_store_close(&house);
 }
@@ -442,7 +537,8 @@ main(void)
 		cmocka_unit_test(greylist_db_test_secret),
 		cmocka_unit_test(greylist_db_test_secret_file),
 		cmocka_unit_test(greylist_db_test_texts),
-		cmocka_unit_test_setup_teardown(greylist_db_test_text_burst, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(greylist_db_test_burst, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(greylist_db_test_members, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(greylist_db_test_text_outage, world_setup, world_teardown),
 	};
 

@@ -48,6 +48,24 @@ wait_for 10 comes "$A" "P*" user000001999@sender1999.example bob@example.com 11.
 before=$(decided defer '.*')
 "$TOOLS/pload" -n 2000 -K 2000 "$A" >"$T/load.known" 2>&1 || fail "a: $(cat "$T/load.known")"
 want "deferred on a" "$(decided defer '.*')" "$before"
+# rows written together are each as they are to be: a network's members are hours, a domain's its senders, of which ids tell a part
+written() { [ "$(vouch_stat a greylist_records_pinned)$(vouch_stat b greylist_records_pinned)" = 00 ]; }
+wait_for 20 written
+want "bad rows" "$(vouch_stat a db_bad_rows)$(vouch_stat b db_bad_rows)" 00
+hour=$(($(date +%s) / 3600))
+wrong_networks() {
+	sql one "SELECT count(*) FROM vouch_greylist WHERE left(id, 1) = 'C'
+	    AND members NOT IN ('$(printf '%08x,' $hour)', '$(printf '%08x,' $((hour - 1)))', '$(printf '%08x,%08x,' $((hour - 1)) $hour)')"
+}
+want "networks with other members" "$(wrong_networks)" 0
+wrong_domains() {
+	sql one "WITH sender AS (SELECT client, encode(convert_to(reverse(substr(id, 2, 4)), 'UTF8'), 'hex') || ',' AS member
+	    FROM vouch_greylist WHERE left(id, 1) = 'S')
+	    SELECT count(*) FROM vouch_greylist AS d WHERE left(id, 1) = 'D'
+	    AND NOT EXISTS (SELECT FROM sender AS s WHERE s.client = d.client AND s.member = d.members)"
+}
+want "networks and domains" "$(sql one "SELECT count(*) > 2000 FROM vouch_greylist WHERE left(id, 1) IN ('C', 'D')")" t
+want "domains with other members" "$(wrong_domains)" 0
 
 # the database stops between attempt and retry
 mail "$A" "$LATER" dan@x2.example bob@y.example
