@@ -78,7 +78,9 @@ bool
 db_row_get(struct db_store *ds, const PGresult *res, int i, struct db_row *r)
 {
 	enum { KEY, CHANGED, ORIGIN, TEXT, NUMS };
+	static long long last;
 	const struct pg_lib *lib = ds->conf.lib;
+	char	key[80], shown[80];
 	bool	ok = lib->nfields(res) == NUMS + (int) ds->kind->nums;
 
 	memset(r, 0, sizeof *r);
@@ -93,9 +95,16 @@ db_row_get(struct db_store *ds, const PGresult *res, int i, struct db_row *r)
 		r->text_len = (size_t) lib->getlength(res, i, TEXT);
 		ok = r->key_len <= DB_KEY_MAX && r->changed >= 0 && ds->kind->valid(r);
 	}
-	if (!ok)
-		stats_add(STAT_db_bad_rows, 1);
-	return ok;
+	if (ok)
+		return true;
+	stats_add(STAT_db_bad_rows, 1);
+	if (msg_rate(&last, 60000)) {
+		snprintf(key, sizeof key, "%.*s", lib->nfields(res) > KEY ? lib->getlength(res, i, KEY) : 0,
+		    lib->nfields(res) > KEY ? lib->getvalue(res, i, KEY) : "");
+		msg_warn("%s: row %s of vouch_%s cannot be a record: it is ignored", ds->where,
+		    msg_clean(shown, sizeof shown, key), ds->kind->name);
+	}
+	return false;
 }
 
 struct db_merging {

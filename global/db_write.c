@@ -279,18 +279,45 @@ db_write_failed(struct db_write *w, const struct pg_reply *r)
 	db_write_end(w, false);
 }
 
+/* db_write_of - which of its records a row is about; NULL: none */
+static struct db_dirty *
+db_write_of(struct db_write *w, const PGresult *res, int i)
+{
+	const struct pg_lib *lib = w->ds->conf.lib;
+	union db_dirty_probe p;
+	struct db_dirty *d, **found;
+	size_t	len;
+
+	if (lib->nfields(res) < 1 || (len = (size_t) lib->getlength(res, i, 0)) > DB_KEY_MAX)
+		return NULL;
+	d = db_dirty_probe(&p, lib->getvalue(res, i, 0), len);
+	found = bsearch(&d, w->dirty, w->n, sizeof w->dirty[0], db_dirty_order);
+	return found != NULL ? *found : NULL;
+}
+
+/* db_write_read - a row that stands there now; where it cannot be a record, writing ours again and again would not help */
+static void
+db_write_read(struct db_write *w, const PGresult *res, int i, enum db_news news)
+{
+	struct db_dirty *d;
+	struct db_row row;
+
+	if (db_row_get(w->ds, res, i, &row))
+		(void) db_merge(w->ds, &row, news);
+	else if ((d = db_write_of(w, res, i)) != NULL)
+		db_make_clean(w->ds, d);
+}
+
 /* db_settled - the rows that are better than ours have been read */
 static void
 db_settled(void *ctx, const struct pg_reply *r)
 {
 	struct db_write *w = ctx;
-	struct db_row row;
 
 	if (r->result == PG_REFUSED)
 		(void) db_refused(w->ds, r);
 	for (int i = 0; r->result == PG_DONE && i < w->ds->conf.lib->ntuples(r->res); i++)
-		if (db_row_get(w->ds, r->res, i, &row))
-			(void) db_merge(w->ds, &row, DB_SETTLED);
+		db_write_read(w, r->res, i, DB_SETTLED);
 	db_write_end(w, true);
 }
 
@@ -323,12 +350,9 @@ db_written(void *ctx, const struct pg_reply *r)
 	struct db_store *ds = w->ds;
 	const struct pg_lib *lib = ds->conf.lib;
 	bool	slow = ev_now_ms(ds->loop) - w->sent_ms > DB_SLOW_MS;
-	union db_dirty_probe p;
-	struct db_dirty *d, **found;
+	struct db_dirty *d;
 	unsigned taken = 0;
 	bool	rows;
-	size_t	len;
-	struct db_row row;
 
 	if (r->result != PG_DONE) {
 		db_write_failed(w, r);
@@ -336,13 +360,10 @@ db_written(void *ctx, const struct pg_reply *r)
 	}
 	rows = r->res != NULL && lib->nfields(r->res) > 1;	/* the kind's records are united with what is there */
 	for (int i = 0; r->res != NULL && i < lib->ntuples(r->res); i++) {
-		if (lib->nfields(r->res) < 1 || (len = (size_t) lib->getlength(r->res, i, 0)) > DB_KEY_MAX)
-			continue;
-		d = db_dirty_probe(&p, lib->getvalue(r->res, i, 0), len);
-		if ((found = bsearch(&d, w->dirty, w->n, sizeof w->dirty[0], db_dirty_order)) != NULL)
-			(*found)->taken = true;
-		if (rows && db_row_get(ds, r->res, i, &row))
-			(void) db_merge(ds, &row, DB_WRITTEN);
+		if ((d = db_write_of(w, r->res, i)) != NULL)
+			d->taken = true;
+		if (rows)
+			db_write_read(w, r->res, i, DB_WRITTEN);
 	}
 	for (unsigned i = 0; i < w->n; i++) {
 		d = w->dirty[i];

@@ -31,8 +31,9 @@
 	MERGE("tries", "GREATEST(a.tries, excluded.tries)") \
 	MERGE("passed", "CASE WHEN a.passed = 0 THEN excluded.passed WHEN excluded.passed = 0 THEN a.passed" \
 	    " ELSE LEAST(a.passed, excluded.passed) END") \
-	MERGE("members", "CASE WHEN left(a.id, 1) = '!' THEN a.members ELSE left(a.members" MEMBER("1") MEMBER("10") MEMBER("19") \
-	    MEMBER("28") MEMBER("37") MEMBER("46") MEMBER("55") MEMBER("64") ", 72) END") \
+	MERGE("members", "CASE WHEN left(a.id, 1) = '!' THEN a.members WHEN a.members !~ '^([0-9a-f]{8},)*$' THEN excluded.members" \
+	    " WHEN left(a.id, 1) IN ('C', 'D') THEN left(a.members" MEMBER("1") MEMBER("10") MEMBER("19") \
+	    MEMBER("28") MEMBER("37") MEMBER("46") MEMBER("55") MEMBER("64") ", 72) ELSE '' END") \
 	" seen = GREATEST(a.seen, excluded.seen)," TEXT("client") TEXT("sender") TEXT("recipient") \
 	" changed = excluded.changed, origin = excluded.origin" \
 	" WHERE excluded.begun >= a.forgot"

@@ -172,6 +172,35 @@ want "forget everything?" $? 2
 command b list --local
 grep -q '^sender ' "$T/out" || fail "list --local: $(cat "$T/out")"
 
+# rows that cannot be records: said, decided without them, mended by the next result, and not written again and again
+spoil() { sql one "UPDATE vouch_greylist SET members = members || '$2' WHERE $1"; }
+mended() { grey_rows "$1 AND members ~ '^([0-9a-f]{8},)*\$' AND (left(id, 1) IN ('C', 'D')) = (members <> '')" 1; }
+triplet="id LIKE 'T%' AND sender = 'spoilt@x.test'" network="id LIKE 'C%' AND client = '203.0.113.0/24'"
+ask_spoilt() { grey "$1" "ask 203.0.113.9 unknown $2 bob@example.com"; [ "${GREY% *}" = "$3" ]; }
+ask_spoilt a spoilt@x.test new || fail "$GREY"
+begun=$(date +%s)
+wait_for 5 is_clean a
+spoil "$triplet" '00000001,'
+ask_spoilt b spoilt@x.test new || fail "$GREY"
+wait_for 5 mended "$triplet"
+wait_for 5 is_clean b
+wait_for 10 aged "$begun"
+wait_for 5 ask_spoilt b spoilt@x.test retry
+wait_for 5 mended "$network"
+spoil "$network" x
+ask_spoilt b other@x2.test new || fail "$GREY"
+begun=$(date +%s)
+wait_for 10 aged "$begun"
+wait_for 5 ask_spoilt b other@x2.test retry
+wait_for 5 mended "$network"
+ask_spoilt a never@x.test new || fail "$GREY"
+wait_for 5 is_clean a
+sql one "UPDATE vouch_greylist SET passed = -1 WHERE id LIKE 'T%' AND sender = 'never@x.test'"	# the first time stays
+ask_spoilt b never@x.test new || fail "$GREY"
+wait_for 5 is_clean b
+grep -q 'warning: database vouch at .*: row T.* of vouch_greylist cannot be a record: it is ignored' "$T/b/log/grey.log" ||
+    fail "nothing said about a bad row"
+
 # what has expired is removed, and what was never retried is counted; not while a clock is doubtful
 if [ "$(cut -d . -f 1 /proc/uptime)" -gt 3700 ]; then
 	sql one "INSERT INTO vouch_greylist (id, begun, seen, tries, passed, forgot, changed, origin, members, client, sender, recipient)
