@@ -36,11 +36,15 @@ policy_verify_detail(enum policy_check check)
 static const char *
 policy_verify_away(enum policy_check check)
 {
+	struct buf *b = &policy_verify_buf;
+
 	stats_add(STAT_policy_verify_away, 1);
 	if (policy_conf.fallback_dunno)
 		return NULL;
-	return check == POLICY_VERIFY_SENDER ? "DEFER_IF_PERMIT 4.1.7 address verification problem" :
-	    "DEFER_IF_PERMIT 4.1.1 address verification problem";
+	buf_reset(b);
+	buf_addf(b, "%s 4.1.%d address verification problem", policy_verify_conf(check)->defer_at_once ? "450" : "DEFER_IF_PERMIT",
+	    policy_verify_detail(check));
+	return buf_str(b);
 }
 
 /* policy_verify_text - append what is said about the address: what is "undeliverable" or "unverified" */
@@ -53,44 +57,57 @@ policy_verify_text(const struct policy_asking *a, struct buf *b, const char *wha
 		buf_addf(b, "%s address: %s", what, reason);
 }
 
+/* policy_verify_refuse - what to answer with that reply code, as smtpd does: the code tells what is for good, whatever the
+ * status was; NULL: no opinion */
+static const char *
+policy_verify_refuse(const struct policy_asking *a, int64_t code, const char *reason)
+{
+	const struct policy_verify_conf *c = policy_verify_conf(a->check);
+	int	detail = policy_verify_detail(a->check);
+	struct buf *b = &policy_verify_buf;
+
+	if (code / 100 == 2)
+		return NULL;
+	if (c->reject_reason[0] != 0)
+		reason = c->reject_reason;
+	buf_reset(b);
+	if (code / 100 == 5) {
+		buf_addf(b, "%d 5.1.%d ", (int) code, detail);
+		policy_verify_text(a, b, "undeliverable", reason);
+		return buf_str(b);
+	}
+	if (c->defer_at_once)
+		buf_addf(b, "%d 4.1.%d ", code / 100 == 4 ? (int) code : 450, detail);	/* 3NN is no refusal */
+	else
+		buf_addf(b, "DEFER_IF_PERMIT 4.1.%d ", detail);
+	policy_verify_text(a, b, "unverified", reason);
+	return buf_str(b);
+}
+
 /* policy_verify_action - what to answer, good until the next one; NULL: no opinion */
 static const char *
 policy_verify_action(const struct policy_asking *a, const struct address_verdict *v)
 {
 	const struct policy_verify_conf *c = policy_verify_conf(a->check);
-	int	detail = policy_verify_detail(a->check);
-	struct buf *b = &policy_verify_buf;
 	char	code[32];
 	const char *reason = v->status == VERIFY_TODO ? VERIFY_TODO_TEXT :
 		    reason_detail_text(policy_conf.detail, v->status, v->text, code, sizeof code);
 
 	if (v->from == ADDRESS_BUSY || v->from == ADDRESS_UNAVAILABLE)
 		return policy_verify_away(a->check);
-	buf_reset(b);
 	switch (v->status) {
 	case VERIFY_OK:
 		stats_add(STAT_policy_verify_ok, 1);
 		return NULL;
 	case VERIFY_BOUNCE:
 		stats_add(STAT_policy_verify_bounce, 1);
-		if (c->reject_code / 100 == 2)
-			return NULL;
-		buf_addf(b, "%d %d.1.%d ", (int) c->reject_code, (int) c->reject_code / 100, detail);
-		policy_verify_text(a, b, "undeliverable", c->reject_reason[0] != 0 ? c->reject_reason : reason);
-		break;
+		return policy_verify_refuse(a, c->reject_code, reason);
 	case VERIFY_DEFER:
 	case VERIFY_TODO:
 		stats_add(STAT_policy_verify_defer, 1);
-		if (c->defer_code / 100 == 2)
-			return NULL;
-		if (c->defer_at_once)
-			buf_addf(b, "%d %d.1.%d ", (int) c->defer_code, (int) c->defer_code / 100, detail);
-		else
-			buf_addf(b, "DEFER_IF_PERMIT 4.1.%d ", detail);
-		policy_verify_text(a, b, "unverified", reason);
-		break;
+		return policy_verify_refuse(a, c->defer_code, reason);
 	}
-	return buf_str(b);
+	return NULL;
 }
 
 static void

@@ -313,7 +313,8 @@ static void
 verdicts(void **state)
 {
 	static const struct policy_verify_conf plain = { 450, 450, "", false }, hard = { 550, 450, "", false },
-	    own = { 550, 450, "no such user here", false }, soft = { 250, 250, "", false }, once = { 450, 451, "", true };
+	    own = { 550, 450, "no such user here", false }, soft = { 250, 250, "", false }, once = { 452, 451, "", true },
+	    own_later = { 450, 450, "come back", false }, odd = { 350, 350, "", true };
 	static const struct {
 		const char *name;
 		enum policy_check check;
@@ -321,20 +322,28 @@ verdicts(void **state)
 		const char *sender, *rcpt, *extra, *want;	/* want: without "action=" */
 	} cases[] = {
 		{ "OK", POLICY_VERIFY_RECIPIENT, &plain, "s@x", "0@b", "", "DUNNO" },
-		{ "BOUNCE", POLICY_VERIFY_RECIPIENT, &plain, "s@x", "2@b", "", "450 4.1.1 undeliverable address: text for 2@b" },
+		{ "BOUNCE", POLICY_VERIFY_RECIPIENT, &plain, "s@x", "2@b", "", "DEFER_IF_PERMIT 4.1.1 unverified address: text for 2@b" },
 		{ "BOUNCE, 550", POLICY_VERIFY_RECIPIENT, &hard, "s@x", "2@b", "", "550 5.1.1 undeliverable address: text for 2@b" },
 		{ "BOUNCE, own reason", POLICY_VERIFY_RECIPIENT, &own, "s@x", "2@b", "", "550 5.1.1 undeliverable address: no such user here" },
 		{ "BOUNCE, 250", POLICY_VERIFY_RECIPIENT, &soft, "s@x", "2@b", "", "DUNNO" },
-		{ "DEFER", POLICY_VERIFY_RECIPIENT, &own, "s@x", "1@b", "", "DEFER_IF_PERMIT 4.1.1 unverified address: text for 1@b" },
+		{ "BOUNCE, 4NN, defer", POLICY_VERIFY_RECIPIENT, &once, "s@x", "2@b", "", "452 4.1.1 unverified address: text for 2@b" },
+		{ "BOUNCE, 4NN, own reason", POLICY_VERIFY_RECIPIENT, &own_later, "s@x", "2@b", "",
+		  "DEFER_IF_PERMIT 4.1.1 unverified address: come back" },
+		{ "BOUNCE, 3NN", POLICY_VERIFY_RECIPIENT, &odd, "s@x", "2@b", "", "450 4.1.1 unverified address: text for 2@b" },
+		{ "DEFER", POLICY_VERIFY_RECIPIENT, &plain, "s@x", "1@b", "", "DEFER_IF_PERMIT 4.1.1 unverified address: text for 1@b" },
+		{ "DEFER, own reason", POLICY_VERIFY_RECIPIENT, &own, "s@x", "1@b", "",
+		  "DEFER_IF_PERMIT 4.1.1 unverified address: no such user here" },
 		{ "DEFER, defer", POLICY_VERIFY_RECIPIENT, &once, "s@x", "1@b", "", "451 4.1.1 unverified address: text for 1@b" },
 		{ "DEFER, 250", POLICY_VERIFY_RECIPIENT, &soft, "s@x", "1@b", "", "DUNNO" },
 		{ "recipient at DATA", POLICY_VERIFY_RECIPIENT, &plain, "s@x", "2@b", "protocol_state=DATA\n", "DUNNO" },
 		{ "no recipient", POLICY_VERIFY_RECIPIENT, &plain, "s@x", "", "", "DUNNO" },
-		{ "null sender, recipient asked", POLICY_VERIFY_RECIPIENT, &plain, "", "2@b", "", "450 4.1.1 undeliverable address: text for 2@b" },
+		{ "null sender, recipient asked", POLICY_VERIFY_RECIPIENT, &plain, "", "2@b", "", "DEFER_IF_PERMIT 4.1.1 unverified address: text for 2@b" },
 		{ "sender OK", POLICY_VERIFY_SENDER, &plain, "0@x", "2@b", "", "DUNNO" },
 		{ "sender BOUNCE at RCPT", POLICY_VERIFY_SENDER, &hard, "2@x", "0@b", "", "550 5.1.7 sender address <2@x> undeliverable: text for 2@x" },
+		{ "sender BOUNCE, 4NN, at RCPT", POLICY_VERIFY_SENDER, &once, "2@x", "0@b", "",
+		  "452 4.1.7 sender address <2@x> unverified: text for 2@x" },
 		{ "sender BOUNCE at MAIL", POLICY_VERIFY_SENDER, &plain, "2@x", "", "protocol_state=MAIL\n",
-		  "450 4.1.7 undeliverable address: text for 2@x" },
+		  "DEFER_IF_PERMIT 4.1.7 unverified address: text for 2@x" },
 		{ "sender DEFER", POLICY_VERIFY_SENDER, &plain, "1@x", "0@b", "",
 		  "DEFER_IF_PERMIT 4.1.7 sender address <1@x> unverified: text for 1@x" },
 		{ "null sender", POLICY_VERIFY_SENDER, &plain, "", "0@b", "", "DUNNO" },
@@ -362,7 +371,7 @@ verdicts(void **state)
 		policy_conf.recipient = plain;
 		policy_conf.exempt_sasl = exempt;
 		ask(c, "s@x", "2@b", "", "sasl_username=ann\n");
-		ask_rig_want(c, "sasl", exempt ? DUNNO : "action=450 4.1.1 undeliverable address: text for 2@b\n\n");
+		ask_rig_want(c, "sasl", exempt ? DUNNO : "action=DEFER_IF_PERMIT 4.1.1 unverified address: text for 2@b\n\n");
 		ms_fake_free(&c);
 	}
 }
@@ -397,8 +406,8 @@ polls(void **state)
 	ask_rig_want(c, "waits", "");
 	ask_rig_result("3@b", VERIFY_BOUNCE, "550 5.1.1 no such user", ASK_RIG_NOW);
 	ms_fake_pass(20);
-	ask_rig_want(c, "result", "action=450 4.1.1 undeliverable address: 550 5.1.1 no such user\n\n");
-	ask_rig_want(other, "the same", "action=450 4.1.1 undeliverable address: 550 5.1.1 no such user\n\n");
+	ask_rig_want(c, "result", "action=DEFER_IF_PERMIT 4.1.1 unverified address: 550 5.1.1 no such user\n\n");
+	ask_rig_want(other, "the same", "action=DEFER_IF_PERMIT 4.1.1 unverified address: 550 5.1.1 no such user\n\n");
 	assert_int_equal(stats_local[STAT_policy_verify_bounce], 2);
 	/* a client that leaves while it waits */
 	ask(c, "s@x", "3left@b", "", "");
@@ -434,10 +443,10 @@ known(void **state)
 	ask_rig_result("2@x", VERIFY_OK, "250 Ok", ASK_RIG_NOW);
 	ask_rig_result("0@b", VERIFY_BOUNCE, "host mx[192.0.2.1] said: 550 5.1.1 no such user", ASK_RIG_NOW);
 	ask(c, "2@x", "0@b", "1.2.3", "");
-	ask_rig_want(c, "full", "action=450 4.1.1 undeliverable address: host mx[192.0.2.1] said: 550 5.1.1 no such user\n\n");
+	ask_rig_want(c, "full", "action=DEFER_IF_PERMIT 4.1.1 unverified address: host mx[192.0.2.1] said: 550 5.1.1 no such user\n\n");
 	policy_conf.detail = REASON_DETAIL_CODE;
 	ask(c, "2@x", "0@b", "1.2.4", "");
-	ask_rig_want(c, "code", "action=450 4.1.1 undeliverable address: 550 5.1.1\n\n");
+	ask_rig_want(c, "code", "action=DEFER_IF_PERMIT 4.1.1 unverified address: 550 5.1.1\n\n");
 	assert_int_equal(ask_rig.stub.requests, 0);
 	assert_int_equal(stats_local[STAT_policy_verify_ok], 2);
 	ms_fake_free(&c);
@@ -488,11 +497,15 @@ away(void **state)
 	ask(c, "s@x", "2@b", "", "");
 	ms_fake_pass(1000);
 	ask_rig_want(c, "recipient", "action=DEFER_IF_PERMIT 4.1.1 address verification problem\n\n");
+	policy_conf.recipient.defer_at_once = true;
+	ask(c, "s@x", "2@b", "", "");
+	ms_fake_pass(1000);
+	ask_rig_want(c, "at once", "action=450 4.1.1 address verification problem\n\n");
 	policy_conf.fallback_dunno = true;
 	ask(c, "s@x", "2@b", "", "");
 	ms_fake_pass(1000);
 	ask_rig_want(c, "no opinion", DUNNO);
-	assert_int_equal(stats_local[STAT_policy_verify_away], 3);
+	assert_int_equal(stats_local[STAT_policy_verify_away], 4);
 	ms_fake_free(&c);
 }
 
@@ -507,17 +520,17 @@ order(void **state)
 		unsigned decided, asked;
 	} cases[] = {
 		{ "dead before greylisting", { { POLICY_VERIFY_RECIPIENT, POLICY_GREYLIST }, 2 }, "s@x", "2defer@b", "",
-		  "450 4.1.1 undeliverable address: text for 2defer@b", 0, 1 },
+		  "DEFER_IF_PERMIT 4.1.1 unverified address: text for 2defer@b", 0, 1 },
 		{ "alive, then greylisted", { { POLICY_VERIFY_RECIPIENT, POLICY_GREYLIST }, 2 }, "s@x", "0defer@b", "", DEFER, 1, 1 },
 		{ "greylisted before it is asked", { { POLICY_GREYLIST, POLICY_VERIFY_SENDER }, 2 }, "2@x", "defer@b", "", DEFER, 1, 0 },
 		{ "back, and asked then", { { POLICY_GREYLIST, POLICY_VERIFY_SENDER }, 2 }, "2@x", "header@b", "",
-		  "450 4.1.7 sender address <2@x> undeliverable: text for 2@x", 1, 1 },
+		  "DEFER_IF_PERMIT 4.1.7 sender address <2@x> unverified: text for 2@x", 1, 1 },
 		{ "back, and good", { { POLICY_GREYLIST, POLICY_VERIFY_SENDER }, 2 }, "0@x", "header@b", "", "PREPEND " HEADER, 1, 1 },
 		{ "greylisting decides late", { { POLICY_GREYLIST, POLICY_VERIFY_SENDER }, 2 }, "0@x", "late@b", "", DEFER, 1, 0 },
 		{ "greylisting observes", { { POLICY_GREYLIST, POLICY_VERIFY_SENDER }, 2 }, "2@x", "watch@b", "",
-		  "450 4.1.7 sender address <2@x> undeliverable: text for 2@x", 1, 1 },
+		  "DEFER_IF_PERMIT 4.1.7 sender address <2@x> unverified: text for 2@x", 1, 1 },
 		{ "context", { { POLICY_GREYLIST }, 1 }, "s@x", "2defer@b", "verify_recipient",
-		  "450 4.1.1 undeliverable address: text for 2defer@b", 0, 1 },
+		  "DEFER_IF_PERMIT 4.1.1 unverified address: text for 2defer@b", 0, 1 },
 		{ "context of two", { { POLICY_GREYLIST }, 1 }, "s@x", "0defer@b", " verify_recipient, greylist", DEFER, 1, 1 },
 		{ "somebody else's context", { { POLICY_GREYLIST }, 1 }, "s@x", "2defer@b", "verify_recipient please", DEFER, 1, 0 },
 	};
@@ -581,7 +594,7 @@ observe(void **state)
 	ask(c, "s@x", "0header@b", "1.2.3", "");
 	ask_rig_want(c, "observed", DUNNO DUNNO DUNNO);
 	assert_non_null(strstr(buf_str(&ask_rig.logged), "policy=observe client=mail.example.org[192.0.2.25] from=<s@x> to=<2@b> "
-	    "action=\"450 4.1.1 undeliverable address: text for 2@b\" instance=1.2.3\n"));
+	    "action=\"DEFER_IF_PERMIT 4.1.1 unverified address: text for 2@b\" instance=1.2.3\n"));
 	assert_non_null(strstr(buf_str(&ask_rig.logged), "to=<0defer@b> action=\"" DEFER "\""));
 	ms_fake_free(&c);
 }
@@ -595,7 +608,7 @@ hostile_text(void **state)
 	(void) state;
 	policy_conf.order = (struct policy_order) { { POLICY_VERIFY_RECIPIENT }, 1 };
 	ask(c, "s@x", "2%s%n\x01\xff@b", "", "");
-	ask_rig_want(c, "odd bytes", "action=450 4.1.1 undeliverable address: text for 2%s%n??@b\n\n");
+	ask_rig_want(c, "odd bytes", "action=DEFER_IF_PERMIT 4.1.1 unverified address: text for 2%s%n??@b\n\n");
 	assert_null(strstr(buf_str(&ask_rig.logged), "\x01"));
 	ms_fake_free(&c);
 }
