@@ -426,11 +426,9 @@ greylist_store_pass(struct greylist_store *s, const struct greylist_ids *ids, co
 		c.member = (uint32_t) (now_s / rules->interval_s);
 		(void) store_change(s, ids->c, &c, names);
 	}
-	if (!exclude) {
-		store_change_init(&c, STORE_CLEAR, now_s);
-		(void) store_change(s, ids->n, &c, NULL);
-		greylist_lots_put(&s->lots, ids->n, 0, now_s);
-	}
+	store_change_init(&c, STORE_CLEAR, now_s);
+	(void) store_change(s, ids->n, &c, NULL);
+	greylist_lots_put(&s->lots, ids->n, 0, now_s);
 	store_change_init(&c, STORE_PASS, now_s);
 	first = !store_change(s, ids->t, &c, names) || c.done;
 	/* where the triplet is removed, only its sender tells that somebody was faster */

@@ -378,6 +378,19 @@ greylist_test_pending_limit(void **state)
 	world_at(2 * WORLD_DAY + 1);
 	world_expect("behind it", world_ask("a@y.example", "b@example.com"), "new");
 	world_close();
+	/* a success of clients that never become known, or where networks do not, is one, too */
+	for (int i = 0; i < 2; i++) {
+		world_open(i == 0 ? "greylist_pending_limit = 1\ngreylist_auto_allow_exclude = $config_directory/exclude\n" :
+		    "greylist_pending_limit = 1\ngreylist_auto_allow_count = 0\n");
+		test_dir_file("exclude", "192.0.2.0/24\n");
+		greylist_reread(world.g);
+		world_expect("one waits", world_ask("a@x.example", "b@example.com"), "new");
+		world_expect("the next", world_ask("a@y.example", "b@example.com"), "pending-limit");
+		world_at(300);
+		world_expect("it passes", world_ask("a@x.example", "b@example.com"), "retry");
+		world_expect("now the next", world_ask("a@y.example", "b@example.com"), "new");
+		world_close();
+	}
 }
 
 /* bad configuration: one line each, and nothing is opened */
