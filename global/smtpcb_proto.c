@@ -2,6 +2,7 @@
 #include "smtpcb_proto.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -162,6 +163,7 @@ smtpcb_request_kind(const char *line, size_t n, bool utf8, struct smtpcb_request
 		return SMTPCB_BAD_REQUEST;
 	if (n == 0 || strcmp(p, "#@[]") == 0)
 		return SMTPCB_NULL_SENDER;
+	snprintf(r->refused, sizeof r->refused, "%.*s", (int) sizeof r->refused - 1, p);
 	if (n > SMTPCB_MAILBOX_MAX)
 		return SMTPCB_LONG_ADDRESS;
 	for (size_t i = 0; i < n; i++)
@@ -179,10 +181,12 @@ smtpcb_request_kind(const char *line, size_t n, bool utf8, struct smtpcb_request
 enum smtpcb_kind
 smtpcb_request_parse(const char *line, size_t n, bool utf8, struct smtpcb_request *r)
 {
-	r->local[0] = r->domain[0] = 0;
+	r->local[0] = r->domain[0] = r->refused[0] = 0;
 	r->kind = smtpcb_request_kind(line, n, utf8, r);
 	if (r->kind != SMTPCB_ADDRESS)
 		r->local[0] = r->domain[0] = 0;
+	else
+		r->refused[0] = 0;
 	return r->kind;
 }
 

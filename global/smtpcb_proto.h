@@ -29,6 +29,7 @@ struct smtpcb_request {
 	enum smtpcb_kind kind;
 	char	local[SMTPCB_MAILBOX_MAX + 1];	/* without quotes and backslashes */
 	char	domain[SMTPCB_MAILBOX_MAX + 1];	/* in lower case; or an address literal with its brackets */
+	char	refused[SMTPCB_ADDR_MAX + 2];	/* of the three kinds that are none: the mailbox as it came, or its beginning */
 };
 
 /* smtpcb_request_parse - a line of n bytes; a CR at its end is fine, angle brackets may be missing */

@@ -57,6 +57,8 @@ bool	smtpcbd_answer_local(struct smtpcb_request *r, struct smtpcbd_verdict *v_r)
 void	smtpcbd_answer_of(const struct address_verdict *, struct smtpcbd_verdict *v_r);
 /* smtpcbd_answer_own - a verdict of our own making: the present moment, this host's name */
 void	smtpcbd_answer_own(struct smtpcbd_verdict *, enum smtpcb_code, const char *text);
+/* smtpcbd_answer_show - append the mailbox that was asked about, for people */
+void	smtpcbd_answer_show(struct buf *, const struct smtpcb_request *);
 /* smtpcbd_answer_put - the reply line */
 void	smtpcbd_answer_put(struct buf *, const struct smtpcb_request *, const struct smtpcbd_verdict *, const char *id);
 

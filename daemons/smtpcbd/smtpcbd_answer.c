@@ -83,6 +83,15 @@ smtpcbd_answer_of(const struct address_verdict *a, struct smtpcbd_verdict *v)
 }
 
 void
+smtpcbd_answer_show(struct buf *out, const struct smtpcb_request *r)
+{
+	if (r->local[0] != 0)
+		smtp_path_show(out, r->local, r->domain);
+	else
+		buf_adds(out, r->refused);
+}
+
+void
 smtpcbd_answer_put(struct buf *out, const struct smtpcb_request *r, const struct smtpcbd_verdict *v, const char *id)
 {
 	struct smtpcb_reply reply = { .code = v->code, .msg = v->text, .since_s = v->since_s, .next_s = v->next_s };
@@ -98,8 +107,7 @@ smtpcbd_answer_put(struct buf *out, const struct smtpcb_request *r, const struct
 	} else if (v->result)
 		reply.msg = reason_detail_text(smtpcbd_conf.detail, v->status, v->text, code, sizeof code);
 	reply.server = server[0] != 0 ? server : smtpcbd_conf.myhostname;
-	if (r->local[0] != 0)
-		smtp_path_show(&mailbox, r->local, r->domain);
+	smtpcbd_answer_show(&mailbox, r);
 	reply.addr = buf_str(&mailbox);
 	snprintf(more, sizeof more, "age=%lld:id=%s", (long long) (now > v->since_s ? now - v->since_s : 0), id);
 	smtpcb_reply_put(out, &reply, now, smtpcbd_conf.utf8, smtpcbd_conf.extended ? more : NULL);

@@ -11,7 +11,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <global/smtp_path.h>
 #include <global/stats.h>
 #include <util/mem.h>
 #include <util/msg.h>
@@ -134,8 +133,7 @@ smtpcbd_client_reply(struct smtpcbd_client *c, const struct smtpcb_request *r, c
 		pid = (long) getpid();
 	snprintf(id, sizeof id, "%lX.%X", pid, ++number);
 	smtpcbd_client_count(v);
-	if (r->local[0] != 0)
-		smtp_path_show(&mailbox, r->local, r->domain);
+	smtpcbd_answer_show(&mailbox, r);
 	msg_info("%s: client=%s, addr=<%s>, code=%s, from=%s, wait=%lldms (%s)", id, c->peer,
 	    msg_clean(addr, sizeof addr, buf_str(&mailbox)), smtpcb_code_name(v->code), v->local ? "local" : address_from_name(v->from), (long long) waited_ms,
 	    msg_clean(text, sizeof text, v->text));
