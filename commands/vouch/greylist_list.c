@@ -229,29 +229,47 @@ greys_forget_db(struct greys *g, const char *ids, unsigned n)
 	return ret;
 }
 
+/* greys_forget_exact - the record with this id; the options about the record itself count for it, too */
+static int
+greys_forget_exact(struct greys_walk *w, const char *id)
+{
+	struct greys *g = w->g;
+	const struct greys_options *o = &g->opt;
+	struct greylist_record r;
+	int	ret;
+
+	for (size_t at = 0; at < w->ids.len; at += GREYLIST_ID_LEN + 1)
+		if (memcmp(w->ids.data + at, id, GREYLIST_ID_LEN) == 0)
+			return VOUCH_DONE;		/* found by its text */
+	greys_local(g, id, &r);
+	if (r.kind == 0 && g->db != NULL && (ret = greys_shared(g, id, &r)) != VOUCH_DONE)
+		return ret;
+	if (r.kind != 0 ? greys_wanted(g, &r) : g->db != NULL && !o->pending && !o->known && o->older_s < 0) {
+		buf_add(&w->ids, id, GREYLIST_ID_LEN + 1);
+		w->n += r.kind != 0;
+	}
+	return VOUCH_DONE;
+}
+
 int
 greys_forget(struct greys *g)
 {
 	struct greys_walk w = { .g = g, .fn = greys_forget_one, .ids = BUF_INIT(256u << 20) };
 	const struct greys_options *o = &g->opt;
+	/* a client network, a sender of a client, a triplet: these have keys, whether there is text or not */
+	bool	exact = g->hash != NULL && o->client != NULL && (o->sender != NULL || o->recipient == NULL);
 	struct greys_envelope e;
 	struct buf out = BUF_INIT(1000);
-	const char *exact[3] = { NULL, NULL, NULL };
 	unsigned total, step;
 	int	ret = VOUCH_DONE;
 
-	if (g->hash != NULL && o->client != NULL && o->sender != NULL) {
-		/* an exact envelope has keys, whether there is text or not */
+	if (g->db != NULL || !exact)
+		ret = greys_each(&w);
+	if (exact && ret == VOUCH_DONE) {
 		greys_envelope_init(g, &e, o->client, o->sender, o->recipient);
-		exact[0] = o->recipient != NULL ? e.ids.t : NULL;
-		exact[1] = o->recipient == NULL ? e.ids.s : NULL;
-		for (size_t i = 0; i < NELEM(exact); i++)
-			if (exact[i] != NULL)
-				buf_add(&w.ids, exact[i], GREYLIST_ID_LEN + 1);
+		ret = greys_forget_exact(&w, o->recipient != NULL ? e.ids.t : o->sender != NULL ? e.ids.s : e.ids.c);
 		greys_envelope_fini(&e);
 	}
-	if (g->db != NULL || w.ids.len == 0)
-		ret = greys_each(&w);
 	total = (unsigned) (w.ids.len / (GREYLIST_ID_LEN + 1));
 	for (unsigned i = 0; ret == VOUCH_DONE && g->db != NULL && i < total; i += step) {
 		step = total - i < GREYS_PAGE ? total - i : GREYS_PAGE;
@@ -259,11 +277,7 @@ greys_forget(struct greys *g)
 	}
 	/* after the database, so that nothing comes back from there */
 	for (unsigned i = 0; ret == VOUCH_DONE && g->store != NULL && i < total; i++)
-		switch (greylist_store_forget(g->store, w.ids.data + i * (GREYLIST_ID_LEN + 1))) {
-		case 1:
-			w.n += g->db == NULL && w.n == 0 && total == 1;
-			break;
-		case -1:
+		if (greylist_store_forget(g->store, w.ids.data + i * (GREYLIST_ID_LEN + 1)) < 0) {
 			vouch_sorry("a table is busy; try again");
 			ret = VOUCH_TEMPORARY;
 		}

@@ -10,11 +10,10 @@
 #include <util/mem.h>
 #include <util/msg.h>
 
-/* greys_local - a record of this host, kind 0 when there is none */
-static void
+void
 greys_local(struct greys *g, const char *id, struct greylist_record *r)
 {
-	struct shmtab *table = id[0] == 'T' ? g->pending : g->known;
+	struct shmtab *table = g->store != NULL ? greylist_store_table(g->store, id[0] == 'T') : id[0] == 'T' ? g->pending : g->known;
 	unsigned char value[GREYLIST_VALUE_MAX];
 	struct shmtab_val v;
 
@@ -24,8 +23,7 @@ greys_local(struct greys *g, const char *id, struct greylist_record *r)
 		r->kind = 0;
 }
 
-/* greys_shared - the same of the database */
-static int
+int
 greys_shared(struct greys *g, const char *id, struct greylist_record *r)
 {
 	struct database_answer a;

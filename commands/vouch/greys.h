@@ -50,6 +50,10 @@ struct greys_envelope {
 void	greys_envelope_init(struct greys *, struct greys_envelope *, const char *client, const char *sender, const char *recipient);
 void	greys_envelope_fini(struct greys_envelope *);
 
+/* greys_local - the record of this id on this host, kind 0 when there is none; greys_shared - that of the database: an exit code */
+void	greys_local(struct greys *, const char *id, struct greylist_record *);
+int	greys_shared(struct greys *, const char *id, struct greylist_record *);
+
 /* greys_failed - the database refused: said; an exit code */
 int	greys_failed(struct greys *, const struct database_answer *);
 
