@@ -53,6 +53,21 @@ params_words(const char *value, const char *words, size_t max)
 	return n > 0;
 }
 
+/* params_twice - whether a word is in the list twice */
+static bool
+params_twice(const char *value)
+{
+	size_t	len, n;
+
+	for (value += strspn(value, " \t,"); *value != 0; value += len + strspn(value + len, " \t,")) {
+		len = strcspn(value, " \t,");
+		for (const char *p = value + len + strspn(value + len, " \t,"); *p != 0; p += n + strspn(p + n, " \t,"))
+			if ((n = strcspn(p, " \t,")) == len && memcmp(p, value, len) == 0)
+				return true;
+	}
+	return false;
+}
+
 static const char *
 params_check_address(const char *value)
 {
@@ -188,7 +203,7 @@ params_check_policy(const char *value)
 static const char *
 params_check_policy_checks(const char *value)
 {
-	return params_words(value, "greylist verify_recipient verify_sender", 3) ? NULL :
+	return params_words(value, "greylist verify_recipient verify_sender", 3) && !params_twice(value) ? NULL :
 	    "use greylist, verify_recipient and verify_sender, each at most once";
 }
 

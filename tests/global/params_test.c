@@ -244,6 +244,7 @@ params_test_good(void **state)
 		{ "syslog_facility = local7\n", "syslog_facility", "local7" },
 		{ "maillog_file_permissions = 0640\n", "maillog_file_permissions", "0640" },
 		{ "inet_protocols = ipv6, ipv4\n", "inet_protocols", "ipv6, ipv4" },
+		{ "policy_checks = verify_sender,greylist verify_recipient\n", "policy_checks", "verify_sender,greylist verify_recipient" },
 		{ "verify_prefork_limit = 4\n", "verify_prefork_limit", "4" },
 		{ "compatibility_level = 3.10.1\n", "compatibility_level", "3.10.1" },
 	};
@@ -324,6 +325,8 @@ params_test_bad(void **state)
 		  "parameter address_verify_sender: bad value: \"@example.org\"; must not start with '@'" },
 		{ "inet_protocols = ipv5\n", "parameter inet_protocols: bad value: \"ipv5\"; use all, ipv4, ipv6, or both names" },
 		{ "inet_protocols = ,\n", "parameter inet_protocols: bad value: \",\"; use all, ipv4, ipv6, or both names" },
+		{ "policy_checks = verify_sender greylist, verify_sender\n", "parameter policy_checks: bad value: "
+		  "\"verify_sender greylist, verify_sender\"; use greylist, verify_recipient and verify_sender, each at most once" },
 		{ "verify_prefork_limit = many\n", "parameter verify_prefork_limit: bad value: \"many\"; "
 		  "use a number from 0 to 1000, or nothing for the number of CPUs" },
 		{ "myorigin = a b\n", "parameter myorigin: bad value: \"a b\"; use a domain name" },
