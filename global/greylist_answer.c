@@ -104,7 +104,8 @@ greylist_header(struct greylist *g, const struct greylist_case *c, struct greyli
 	const char *places[3];
 	char	date[64];
 
-	if (g->params->greylist_header[0] == 0 || g->mode == GREYLIST_OBSERVE)
+	/* where nothing is deferred this is not the same message again, and no delay is to be told */
+	if (g->params->greylist_header[0] == 0 || g->mode == GREYLIST_OBSERVE || g->store_conf.rules.delay_s == 0)
 		return;
 	buf_reset(&g->number);
 	buf_addi(&g->number, c->delay_s);

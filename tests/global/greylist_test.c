@@ -241,7 +241,9 @@ greylist_test_answers(void **state)
 	world_expect("no delay", world_decide(&world_plain), "new");
 	assert_int_equal(world.res.verdict, GREYLIST_PASS);
 	assert_string_equal(world.res.action, "DUNNO");
+	world_at(7200);						/* another message: the first was not delayed */
 	world_expect("no delay", world_decide(&world_plain), "retry");
+	assert_null(world.res.header);
 	world_expect("no delay", world_decide(&world_plain), "known-sender");
 	world_close();
 
