@@ -188,7 +188,10 @@ policy_put_end(struct buf *b)
 int
 policy_put_action(struct buf *b, const char *action)
 {
-	size_t	len = utf8_cut(action, strlen(action), POLICY_PROTO_TEXT_MAX), from;
+	static const char prepend[] = "PREPEND ";
+	const size_t word = sizeof prepend - 1, max = strncmp(action, prepend, word) == 0 ? word + POLICY_PROTO_HEADER_MAX :
+		    POLICY_PROTO_TEXT_MAX;
+	size_t	len = utf8_cut(action, strlen(action), max), from;
 
 	if (len == 0)
 		msg_panic("policy_put_action: an empty action accepts the mail");

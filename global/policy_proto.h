@@ -16,6 +16,7 @@
 #define POLICY_PROTO_LINE_MAX	(16u << 10)
 #define POLICY_PROTO_LINES_MAX	200
 #define POLICY_PROTO_TEXT_MAX	400		/* bytes of an action's text */
+#define POLICY_PROTO_HEADER_MAX	998		/* of the header behind PREPEND: RFC 5322 section 2.1.1 */
 
 /* The attributes that vouch looks at: NUL-terminated, as they came, "" when absent. Others are read over. */
 #define POLICY_PROTO_ATTRS(A) \
@@ -58,7 +59,7 @@ int	policy_put(struct buf *, const char *name, const char *value);
 /* policy_put_end - the empty line */
 int	policy_put_end(struct buf *);
 /* policy_put_action - append a whole reply: control characters and what is not UTF-8 become '?', the rest is cut at
- *	     POLICY_PROTO_TEXT_MAX bytes; must not be "" (an empty action accepts the mail) */
+ *	     POLICY_PROTO_TEXT_MAX bytes, a header at its own limit; must not be "" (an empty action accepts the mail) */
 int	policy_put_action(struct buf *, const char *action);
 /* policy_get_action - read a reply
  * action_r  points into data, not NUL-terminated, length in len_r

@@ -22,7 +22,7 @@ struct policy_client {
 static void
 policy_reply(struct policy_client *c, const char *action)
 {
-	static struct buf b = BUF_INIT(POLICY_PROTO_TEXT_MAX + 100);	/* kept: one reply is made at a time */
+	static struct buf b = BUF_INIT(POLICY_PROTO_HEADER_MAX + 100);	/* kept: one reply is made at a time */
 
 	buf_reset(&b);
 	policy_put_action(&b, action);

@@ -18,7 +18,8 @@ fuzz_action(const struct policy_request *req)
 	if (req->sender[0] == 0)
 		return;
 	if (policy_put_action(&b, req->sender) < 0 || !utf8_valid(b.data, b.len) || memchr(b.data, '\n', b.len) != b.data + b.len - 2 ||
-	    policy_get_action(b.data, b.len, &action, &len) != 1 || len > POLICY_PROTO_TEXT_MAX)
+	    policy_get_action(b.data, b.len, &action, &len) != 1 ||
+	    len > (strncmp(action, "PREPEND ", 8) == 0 ? 8 + POLICY_PROTO_HEADER_MAX : POLICY_PROTO_TEXT_MAX))
 		abort();
 	buf_fini(&b);
 }

@@ -199,6 +199,11 @@ actions_out(void **state)
 	assert_int_equal(policy_put_action(&b, eights), 0);
 	assert_true(utf8_valid(b.data, b.len));
 	assert_int_equal(b.len, strlen("action=\n\n") + POLICY_PROTO_TEXT_MAX - 1);
+	/* a header is no reply of SMTP */
+	memcpy(much, "PREPEND X: ", strlen("PREPEND X: "));
+	buf_reset(&b);
+	assert_int_equal(policy_put_action(&b, much), 0);
+	assert_int_equal(b.len, strlen("action=PREPEND \n\n") + POLICY_PROTO_HEADER_MAX);
 	buf_fini(&b);
 	free(much);
 	free(eights);
