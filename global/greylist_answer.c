@@ -78,6 +78,8 @@ greylist_action_make(struct greylist *g, int64_t wait_s, const char *domain)
 	places[2] = g->params->myhostname;
 	greylist_expand(&g->text, g->params->greylist_text, "srh", places);
 	greylist_clean(&g->text, ANSWER_TEXT_MAX);
+	if (g->text.len == 0)
+		buf_adds(&g->text, "Greylisted");	/* a reply code without text is no refusal */
 	buf_reset(&g->action_text);
 	buf_adds(&g->action_text, g->action);
 	buf_addc(&g->action_text, ' ');

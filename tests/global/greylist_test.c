@@ -247,6 +247,13 @@ greylist_test_answers(void **state)
 	world_expect("no delay", world_decide(&world_plain), "known-sender");
 	world_close();
 
+	/* a number alone is no refusal */
+	world_open("greylist_action = 451\ngreylist_text = %r\n");
+	world_expect("no domain", world_ask("a@x.example", "bob"), "new");
+	assert_string_equal(world.res.action, "451 Greylisted");
+	assert_string_equal(world.res.text, "Greylisted");
+	world_close();
+
 	/* what comes from outside stays on one line, printable, and in its limits */
 	world_open("greylist_text = %r\n");
 	q = world_plain;
