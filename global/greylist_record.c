@@ -278,10 +278,14 @@ bool
 greylist_record_covers(const struct greylist_record *a, const struct greylist_record *b, const struct greylist_rules *rules)
 {
 	struct greylist_record u = *a;
+	bool	set = a->kind == 'D' || a->kind == 'C';
 
 	greylist_record_merge(&u, b, rules);
-	return a->kind == u.kind && (a->first_s == u.first_s || a->kind == 'D' || a->kind == 'C') && a->passed_s == u.passed_s &&
-	    a->members == u.members && memcmp(a->member, u.member, sizeof u.member) == 0;
+	if (a->kind != u.kind || (!set && a->first_s != u.first_s) || a->passed_s != u.passed_s)
+		return false;
+	/* which members a full set has does not matter any more; and who adds to it may keep others than we would */
+	return (set && a->members == record_room(a->kind)) ||
+	    (a->members == u.members && memcmp(a->member, u.member, sizeof u.member) == 0);
 }
 
 bool

@@ -56,7 +56,8 @@ int64_t	greylist_record_expiry(const struct greylist_record *, const struct grey
 bool	greylist_record_mend(struct greylist_record *, const struct greylist_rules *, int64_t now_s);
 /* greylist_record_merge - unite with another record of the same key; in any order and however often, the result is the same */
 void	greylist_record_merge(struct greylist_record *, const struct greylist_record *, const struct greylist_rules *);
-/* greylist_record_covers - whether `a` has everything that merging b into it would bring, but for a later last_s */
+/* greylist_record_covers - whether `a` has everything that merging b into it would bring, but for a later last_s
+ * and, where its set is full, other members */
 bool	greylist_record_covers(const struct greylist_record *a, const struct greylist_record *b, const struct greylist_rules *);
 /* greylist_record_full - D, C: enough members */
 bool	greylist_record_full(const struct greylist_record *, const struct greylist_rules *);

@@ -186,6 +186,31 @@ greylist_db_test_merge(void **state)
 	}
 }
 
+/* a row that is full of members takes no more: what we have besides cannot get there, and is not written again and again */
+static void
+greylist_db_test_full(void **state)
+{
+	static const char seven[] = "00000001,00000002,00000003,00000004,00000005,00000006,00000007,",
+	    eight[] = "00000001,00000002,00000003,00000004,00000005,00000006,00000007,00000008,";
+	static const struct { const char *name, *id, *row; bool want_pinned; } cases[] = {
+		{ "network, room for one", C_ID, seven, true }, { "network, full", C_ID, eight, false },
+		{ "domain, full", "DAAAAAAAAAAAAAAAAAAAAAA", eight, false },
+	};
+
+	(void) state;
+	for (size_t i = 0; i < NELEM(cases); i++) {
+		struct greylist_record a = { .kind = cases[i].id[0], .first_s = NOW, .last_s = NOW, .members = 1, .member = { 9 } }, r;
+		struct db_row row = test_row(cases[i].id, cases[i].row, NOW, NOW, 0, 0, 0);
+		unsigned char value[GREYLIST_VALUE_MAX];
+		struct shmtab_val old = { .data = value, .len = greylist_record_encode(&a, value), .pinned = true }, new = { .data = NULL };
+
+		assert_int_equal(greylist_db_kind.merge(&db, &row, DB_WRITTEN, 1, &old, &new), SHMTAB_PUT);
+		assert_true(greylist_record_decode(&r, new.data, new.len));
+		if (new.pinned != cases[i].want_pinned || r.member[r.members - 1] != 9)
+			fail_msg("%s: pinned %d, last member %u of %u", cases[i].name, new.pinned, r.member[r.members - 1], r.members);
+	}
+}
+
 /* the database's secret is the one, whatever we have */
 static void
 greylist_db_test_secret(void **state)
@@ -534,6 +559,7 @@ main(void)
 		cmocka_unit_test(greylist_db_test_rows),
 		cmocka_unit_test(greylist_db_test_encode),
 		cmocka_unit_test(greylist_db_test_merge),
+		cmocka_unit_test(greylist_db_test_full),
 		cmocka_unit_test(greylist_db_test_secret),
 		cmocka_unit_test(greylist_db_test_secret_file),
 		cmocka_unit_test(greylist_db_test_texts),

@@ -208,6 +208,15 @@ wait_for 5 is_clean b
 grep -q 'warning: database vouch at .*: row T.* of vouch_greylist cannot be a record: it is ignored' "$T/b/log/grey.log" ||
     fail "nothing said about a bad row"
 
+# a row with as many members as there is room for: our own cannot get there, and nothing waits for ever
+ask_spoilt b other@x3.test new || fail "$GREY"
+sql one "UPDATE vouch_greylist SET members = '00000001,00000002,00000003,00000004,00000005,00000006,00000007,00000008,' WHERE $network"
+begun=$(date +%s)
+wait_for 10 aged "$begun"
+wait_for 5 ask_spoilt b other@x3.test retry
+wait_for 5 grey_rows "id LIKE 'S%' AND sender = 'other@x3.test'" 1
+wait_for 5 is_clean b
+
 # what has expired is removed, and what was never retried is counted; not while a clock is doubtful
 if [ "$(cut -d . -f 1 /proc/uptime)" -gt 3700 ]; then
 	sql one "INSERT INTO vouch_greylist (id, begun, seen, tries, passed, forgot, changed, origin, members, client, sender, recipient)
