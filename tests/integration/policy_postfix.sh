@@ -6,11 +6,12 @@
 need_postfix
 
 # ---- the policy server: greylisting, each check alone, and one that only looks
-GREY=$LO:10040 VERIFY=$LO:10041 BOTH=$LO:10042 LOOK=$LO:10043 LISTS=$LO:10044
+GREY=$LO:10040 VERIFY=$LO:10041 BOTH=$LO:10042 LOOK=$LO:10043 LISTS=$LO:10044 SOFT=$LO:10045
 vouch_make p greylist_delay=1s greylist_auto_allow_count=2 greylist_auto_allow_interval=1s greylist_auto_allow_domain_count=2 \
     greylist_exempt_networks=127.0.0.0/8 address_verify_hold_time=2500ms service_throttle_time=1s
 policy_service p "$GREY" inet
 policy_service p "$VERIFY" inet policy_checks=verify_recipient unverified_recipient_reject_code=550
+policy_service p "$SOFT" inet policy_checks=verify_recipient
 policy_service p "$BOTH" inet unverified_recipient_reject_code=550
 policy_service p "$LOOK" inet greylist_mode=observe
 cleanupd_start p probes --result 'good*=0:250 2.1.5 Ok' --result 'temp*=1:host mx.remote.test[192.0.2.9] said: 450 4.2.0 later' \
@@ -45,6 +46,7 @@ smtpd() {
 	smtpd 2536 "$(here "$BOTH" '{ policy_context = verify_recipient greylist }')"
 	smtpd 2537 "$(here "$LOOK")"
 	smtpd 2538 "$(here "$GREY")" "smtpd_client_restrictions = $(here "$GREY")" "smtpd_sender_restrictions = $(here "$GREY")"
+	smtpd 2540 "$(here "$SOFT"), check_recipient_access regexp:$PF/access"
 	smtpd 2539 "check_policy_service unix:private/policy"
 } >>"$PF/master.cf"
 ln -s "$LIBEXEC/policy" "$T/policy"
@@ -142,6 +144,10 @@ from 2535 192.0.2.25 unknown ann@one.example "RCPT TO:<good1@remote.test>" "RCPT
 want "verified: good" "$(reply 1)" '250 2.1.5 Ok'
 want "verified: unknown" "$(reply 2)" '550 5.1.1 <bad1@remote.test>: Recipient address rejected: undeliverable address: host mx.remote.test\[192.0.2.9\] said: 550 5.1.1 no such user'
 want "verified: in doubt" "$(reply 3)" '450 4.1.1 <temp1@remote.test>: Recipient address rejected: unverified address: host mx.remote.test\[192.0.2.9\] said: 450 4.2.0 later'
+# with Postfix's default code: as reject_unverified_recipient, deferred unless a later rule rejects
+from 2540 192.0.2.25 unknown ann@one.example "RCPT TO:<bad1@remote.test>" "RCPT TO:<refused@remote.test>"
+want "unknown, 450" "$(reply 1)" '450 4.1.1 <bad1@remote.test>: Recipient address rejected: unverified address: host mx.remote.test\[192.0.2.9\] said: 550 5.1.1 no such user'
+want "unknown, 450, and refused" "$(reply 2)" '554 5.7.9 <refused@remote.test>: Recipient address rejected: by a later rule'
 from 2536 198.18.1.80 unknown z@six.example "RCPT TO:<bad2@remote.test>" "RCPT TO:<good2@remote.test>"
 want "unknown, before greylisting" "$(reply 1)" '550 5.1.1 <bad2@remote.test>: *'
 want "good, then greylisting" "$(reply 2)" "$LATER"
