@@ -25,6 +25,8 @@ struct greys_walk {
 	bool	stopped;
 	uint64_t n;
 	struct buf ids;			/* forget: what was found, each with its NUL */
+	char	exact[GREYLIST_ID_LEN + 1];	/* the one record that the addresses are about; "": many, or there is no secret */
+	bool	met;			/* it was among those with text */
 };
 
 /* greys_wanted - whether the options that concern the record itself want it */
@@ -120,6 +122,7 @@ greys_each_db(struct greys_walk *w)
 
 			for (int k = 0; k < GREYLIST_DB_NUMS; k++)
 				db.num[k] = database_int(g->db, i, BEGUN + k);
+			w->met |= strcmp(row.id, w->exact) == 0;
 			if (greylist_db_record(&db, &row.r) && greys_wanted(g, &row.r))
 				w->stopped = !w->fn(w, &row);
 		}
@@ -133,18 +136,44 @@ greys_each_db(struct greys_walk *w)
 	return ret;
 }
 
+/* greys_exact - a client network, a sender of a client, a triplet: these have keys, whether there is text or not */
+static void
+greys_exact(struct greys_walk *w)
+{
+	const struct greys_options *o = &w->g->opt;
+	struct greys_envelope e;
+
+	if (w->g->hash == NULL || o->client == NULL || (o->sender == NULL && o->recipient != NULL))
+		return;
+	greys_envelope_init(w->g, &e, o->client, o->sender, o->recipient);
+	memcpy(w->exact, o->recipient != NULL ? e.ids.t : o->sender != NULL ? e.ids.s : e.ids.c, sizeof w->exact);
+	greys_envelope_fini(&e);
+}
+
 static int
 greys_each(struct greys_walk *w)
 {
 	const struct greys_options *o = &w->g->opt;
+	struct greys_row row = { .id = w->exact, .client = "", .sender = "", .recipient = "" };
+	int	ret = VOUCH_DONE;
 
+	greys_exact(w);
 	if (w->g->db != NULL)
-		return greys_each_db(w);
-	if (o->client != NULL || o->sender != NULL || o->recipient != NULL) {
-		vouch_sorry("this host's tables hold no text: records of one client, sender and recipient are found by \"show\"");
-		return VOUCH_REFUSED;
-	}
-	return greys_each_local(w);
+		ret = greys_each_db(w);
+	else if (w->exact[0] == 0 && (o->client != NULL || o->sender != NULL || o->recipient != NULL)) {
+		vouch_sorry("this host's tables hold no text: a client, its sender, and their recipient are found by their keys alone");
+		ret = VOUCH_REFUSED;
+	} else if (w->exact[0] == 0)
+		ret = greys_each_local(w);
+	if (ret != VOUCH_DONE || w->exact[0] == 0 || w->met || w->stopped)
+		return ret;
+	greys_local(w->g, w->exact, &row.r);
+	if (row.r.kind == 0 && w->g->db != NULL)
+		ret = greys_shared(w->g, w->exact, &row.r);
+	w->met = row.r.kind != 0;
+	if (ret == VOUCH_DONE && greys_wanted(w->g, &row.r))
+		w->stopped = !w->fn(w, &row);
+	return ret;
 }
 
 /* list */
@@ -229,47 +258,19 @@ greys_forget_db(struct greys *g, const char *ids, unsigned n)
 	return ret;
 }
 
-/* greys_forget_exact - the record with this id; the options about the record itself count for it, too */
-static int
-greys_forget_exact(struct greys_walk *w, const char *id)
-{
-	struct greys *g = w->g;
-	const struct greys_options *o = &g->opt;
-	struct greylist_record r;
-	int	ret;
-
-	for (size_t at = 0; at < w->ids.len; at += GREYLIST_ID_LEN + 1)
-		if (memcmp(w->ids.data + at, id, GREYLIST_ID_LEN) == 0)
-			return VOUCH_DONE;		/* found by its text */
-	greys_local(g, id, &r);
-	if (r.kind == 0 && g->db != NULL && (ret = greys_shared(g, id, &r)) != VOUCH_DONE)
-		return ret;
-	if (r.kind != 0 ? greys_wanted(g, &r) : g->db != NULL && !o->pending && !o->known && o->older_s < 0) {
-		buf_add(&w->ids, id, GREYLIST_ID_LEN + 1);
-		w->n += r.kind != 0;
-	}
-	return VOUCH_DONE;
-}
-
 int
 greys_forget(struct greys *g)
 {
 	struct greys_walk w = { .g = g, .fn = greys_forget_one, .ids = BUF_INIT(256u << 20) };
 	const struct greys_options *o = &g->opt;
-	/* a client network, a sender of a client, a triplet: these have keys, whether there is text or not */
-	bool	exact = g->hash != NULL && o->client != NULL && (o->sender != NULL || o->recipient == NULL);
-	struct greys_envelope e;
 	struct buf out = BUF_INIT(1000);
 	unsigned total, step;
-	int	ret = VOUCH_DONE;
+	int	ret;
 
-	if (g->db != NULL || !exact)
-		ret = greys_each(&w);
-	if (exact && ret == VOUCH_DONE) {
-		greys_envelope_init(g, &e, o->client, o->sender, o->recipient);
-		ret = greys_forget_exact(&w, o->recipient != NULL ? e.ids.t : o->sender != NULL ? e.ids.s : e.ids.c);
-		greys_envelope_fini(&e);
-	}
+	ret = greys_each(&w);
+	/* what neither this host nor the database has, another host may be about to write */
+	if (w.exact[0] != 0 && !w.met && g->db != NULL && !o->pending && !o->known && o->older_s < 0)
+		buf_add(&w.ids, w.exact, sizeof w.exact);
 	total = (unsigned) (w.ids.len / (GREYLIST_ID_LEN + 1));
 	for (unsigned i = 0; ret == VOUCH_DONE && g->db != NULL && i < total; i += step) {
 		step = total - i < GREYS_PAGE ? total - i : GREYS_PAGE;

@@ -1,4 +1,4 @@
-# grey_forget.sh - vouch greylist allow and forget without a database: the tables of this host have no text, but its records have keys
+# grey_forget.sh - vouch greylist allow, list and forget without a database: the tables of this host have no text, but its records have keys
 . ./lib.sh
 . ./lib_policy.sh
 
@@ -26,5 +26,9 @@ first DUNNO 192.0.2.7 s@x.example
 want "known, of a sender" "$(grey forget --known --client 192.0.2.7 --sender s@x.example)" '1 records forgotten'
 first 'DEFER_IF_PERMIT *' 192.0.2.7 s@x.example
 
+listed() { "$BIN/vouch" -c "$T/g/etc" greylist list "$@" 2>&1 | cut -d ' ' -f 1,2; }
+want "list a triplet" "$(listed --client 192.0.2.7 --sender s@x.example --recipient bob@example.com)" 'triplet pending'
+want "list it as known" "$(listed --known --client 192.0.2.7 --sender s@x.example --recipient bob@example.com)" ''
+want "list a recipient" "$(listed --recipient bob@example.com)" "vouch: this"
 want "a triplet" "$(grey forget --client 192.0.2.7 --sender s@x.example --recipient bob@example.com)" '1 records forgotten'
 log_clean "$(vouch_log g)"
