@@ -18,6 +18,7 @@
 #define DB_PULL_EMPTY_US ((int64_t) 3600 * 1000000)	/* below the clock, when there are no rows */
 #define DB_PULL_AGE_US	((int64_t) 20 * 3600 * 1000000)	/* tombstones live for a day */
 #define DB_BLANKS_MAX	64				/* more at a time: forget everything instead */
+#define DB_PULL_STAMP	1				/* column: see struct db_kind */
 
 static void	db_pull_page(struct db_store *);
 
@@ -159,13 +160,26 @@ db_pull_over(struct db_store *ds, bool complete)
 	db_pull_mark(ds);
 }
 
+/* db_pull_turn - from a full page to the next; false: it leads nowhere
+ * The next begins with the stamp this one ended with: hosts that write at the same time may give the same, and some rows that
+ * have it may not have come yet. Unless nothing else came: then it begins behind it. */
+static bool
+db_pull_turn(struct db_store *ds, const PGresult *res, int n)
+{
+	int64_t before = ds->pull.page, last;
+
+	if (!pg_int(ds->conf.lib, res, n - 1, DB_PULL_STAMP, &last) || last <= before)
+		return false;
+	ds->pull.page = last - 1 > before ? last - 1 : last;
+	return true;
+}
+
 static void
 db_pulled(void *ctx, const struct pg_reply *r)
 {
 	struct db_store *ds = ctx;
 	struct db_row row;
 	int	n = r->result == PG_DONE ? ds->conf.lib->ntuples(r->res) : 0;
-	int64_t before = ds->pull.page;
 
 	if (r->result == PG_REFUSED)
 		(void) db_refused(ds, r);
@@ -176,8 +190,6 @@ db_pulled(void *ctx, const struct pg_reply *r)
 	for (int i = 0; i < n; i++) {
 		if (!db_row_get(ds, r->res, i, &row))
 			continue;
-		if (row.changed > ds->pull.page)
-			ds->pull.page = row.changed;
 		if (row.changed > ds->pull.seen) {
 			ds->pull.seen = row.changed;
 			stats_add(STAT_db_pulled, 1);
@@ -189,10 +201,10 @@ db_pulled(void *ctx, const struct pg_reply *r)
 			(void) db_merge(ds, &row, (db_table(ds, row.key, row.key_len) == ds->table ? ds->pull.room :
 			    ds->pull.room_second) ? DB_PULLED_ROOM : DB_PULLED);
 	}
-	if (n < DB_PULL_ROWS || ds->pull.page == before)
-		db_pull_over(ds, true);
-	else
+	if (n >= DB_PULL_ROWS && db_pull_turn(ds, r->res, n))
 		db_pull_page(ds);
+	else
+		db_pull_over(ds, true);
 }
 
 static void

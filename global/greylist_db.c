@@ -330,11 +330,11 @@ const struct db_kind greylist_db_kind = {
 	.broad = greylist_db_broad,
 };
 
-/* For commands. $1 ids, $2 now, $3 stamp, $4 origin: these records are void */
+/* For commands. $1 ids, $2 now, $3 stamps, $4 origin: these records are void */
 const char greylist_db_forget_sql[] =
 	"INSERT INTO vouch_greylist AS a (id, begun, seen, tries, passed, forgot, changed, origin, members, client, sender, recipient)"
-	" SELECT q.id, 0, 0, 0, 0, $2::bigint, $3::bigint, $4::bigint, '', '', '', ''"
-	" FROM unnest($1::text[]) AS q(id) ORDER BY q.id"
+	" SELECT q.id, 0, 0, 0, 0, $2::bigint, q.changed, $4::bigint, '', '', '', ''"
+	" FROM unnest($1::text[], $3::bigint[]) AS q(id, changed) ORDER BY q.id"
 	" ON CONFLICT (id) DO UPDATE SET begun = 0, seen = 0, tries = 0, passed = 0, members = '', client = '', sender = '',"
 	" recipient = '', forgot = excluded.forgot, changed = excluded.changed, origin = excluded.origin";
 /* as `write`: $1 ids, $2 texts, $3 stamps, $4 origin, $5 begun, $6 seen, $7 tries, $8 passed, $9 forgot, $10 window, $11 expire */

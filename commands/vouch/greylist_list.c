@@ -243,6 +243,7 @@ greys_forget_db(struct greys *g, const char *ids, unsigned n)
 {
 	struct database_answer a;
 	struct pg_args args;
+	int64_t stamp = database_stamp(g->db, greylist_db_kind.newest);
 	int	ret = VOUCH_DONE;
 
 	pg_args_init(&args);
@@ -250,7 +251,9 @@ greys_forget_db(struct greys *g, const char *ids, unsigned n)
 	for (unsigned i = 0; i < n; i++)
 		pg_elem_text(&args, ids + i * (GREYLIST_ID_LEN + 1), GREYLIST_ID_LEN);
 	pg_arg_int(&args, g->now_s);
-	pg_arg_int(&args, database_stamp(g->db, greylist_db_kind.newest));
+	pg_arg_array(&args, PG_TYPE_INT, n);	/* each its own: hosts read page by page, by stamp */
+	for (unsigned i = 0; i < n; i++)
+		pg_elem_int(&args, stamp + i);
 	pg_arg_int(&args, 0);			/* no host: all of them take notice */
 	if (!database_ask(g->db, greylist_db_forget_sql, &args, &a))
 		ret = greys_failed(g, &a);

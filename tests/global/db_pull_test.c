@@ -91,6 +91,47 @@ many_changes_come_page_by_page(void **state)
 	}
 }
 
+/* hosts that write at the same time give the same stamps, and a page may end between two of them */
+static void
+rows_with_the_same_stamp_are_not_torn_apart(void **state)
+{
+	char	key[16];
+
+	(void) state;
+	for (int i = 0; i < DB_PULL_ROWS + 500; i++) {
+		snprintf(key, sizeof key, "k%d", i);
+		rig_row_put(key, i, "text", NOW_US + 1 + i - (i % 4), THEIRS + i % 4);
+	}
+	for (int i = 0; i < 3; i++) {			/* and not where the page is to end, either */
+		snprintf(key, sizeof key, "t%d", i);
+		rig_row_put(key, i, "text", NOW_US + 1 + DB_PULL_ROWS - 4, THEIRS);
+	}
+	rig_pass(RIG_SYNC_MS + DB_TICK_MS);
+	for (int i = 0; i < DB_PULL_ROWS + 500; i++) {
+		snprintf(key, sizeof key, "k%d", i);
+		if (!rig_get(key).there)
+			fail_msg("%s has not come", key);
+	}
+	assert_true(rig_get("t0").there && rig_get("t1").there && rig_get("t2").there);
+	assert_int_equal(rig.asked[RIG_PULL], 2);
+}
+
+/* what cannot be a record is passed over, be it a whole page */
+static void
+bad_rows_do_not_hide_those_behind_them(void **state)
+{
+	char	key[16];
+
+	(void) state;
+	for (int i = 0; i < DB_PULL_ROWS + 10; i++) {
+		snprintf(key, sizeof key, "k%d", i);
+		rig_row_put(key, i, "!", NOW_US + 1 + i, THEIRS);
+	}
+	rig_row_put("good", 1, "text", NOW_US + 2 * DB_PULL_ROWS, THEIRS);
+	rig_pass(RIG_SYNC_MS + DB_TICK_MS);
+	assert_true(rig_get("good").there);
+}
+
 /* a host whose clock is behind by less than an interval, or whose commit took its time */
 static void
 a_row_with_an_older_stamp_is_not_missed(void **state)
@@ -250,6 +291,8 @@ main(void)
 		T(what_is_owed_is_not_overwritten),
 		T(our_own_rows_are_not_read_back),
 		T(many_changes_come_page_by_page),
+		T(rows_with_the_same_stamp_are_not_torn_apart),
+		T(bad_rows_do_not_hide_those_behind_them),
 		T(a_row_with_an_older_stamp_is_not_missed),
 		T(the_place_moves_on_and_survives),
 		T(a_host_that_was_away_for_a_day_begins_anew),
