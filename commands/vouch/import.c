@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include <global/verify_db.h>
 #include <util/csv.h>
@@ -42,7 +41,6 @@ struct import {
 	const char *file;
 	bool	 utf8;
 	uint64_t line, bad, open, old, done, bytes, size;
-	int64_t	 stamp;
 	unsigned n;
 	size_t	 waiting;		/* bytes of the rows */
 	struct import_row row[IMPORT_ROWS];
@@ -75,6 +73,7 @@ import_db(struct import *m)
 	struct database_answer a;
 	struct pg_args args;
 	struct import_row *r;
+	int64_t stamp;
 	unsigned n = 0;
 	int	ret = VOUCH_DONE;
 
@@ -88,6 +87,8 @@ import_db(struct import *m)
 			m->row[n++] = m->row[i];
 	}
 	m->n = n;
+	/* anew for each statement: hosts go on reading meanwhile, and not again what is older */
+	stamp = database_stamp(m->records.db, verify_db_kind.newest);
 	pg_args_init(&args);
 	pg_arg_array(&args, PG_TYPE_TEXT, n);
 	for (r = m->row; r < m->row + n; r++)
@@ -97,7 +98,7 @@ import_db(struct import *m)
 		pg_elem_text(&args, r->text, strlen(r->text));
 	pg_arg_array(&args, PG_TYPE_INT, n);
 	for (r = m->row; r < m->row + n; r++)
-		pg_elem_int(&args, m->stamp++);
+		pg_elem_int(&args, stamp++);
 	pg_arg_int(&args, 0);			/* no host: all of them take notice */
 	pg_arg_array(&args, PG_TYPE_INT, n);
 	for (r = m->row; r < m->row + n; r++)
@@ -296,8 +297,6 @@ int
 vouch_import(struct vouch *v)
 {
 	struct import *m = mem_alloc(sizeof *m);
-	struct database_answer a;
-	struct timespec ts;
 	struct stat st;
 	FILE   *f = stdin;
 	int	ret;
@@ -313,11 +312,6 @@ vouch_import(struct vouch *v)
 	ret = records_open(&m->records, v, RECORDS_DB | RECORDS_CHANGE);
 	if (ret == VOUCH_DONE) {
 		m->utf8 = m->records.params->smtputf8_enable;
-		clock_gettime(CLOCK_REALTIME, &ts);
-		m->stamp = (int64_t) ts.tv_sec * 1000000;
-		if (m->records.db != NULL && database_ask(m->records.db, verify_db_kind.newest, NULL, &a) && a.rows == 1 &&
-		    database_int(m->records.db, 0, 0) >= m->stamp)
-			m->stamp = database_int(m->records.db, 0, 0) + 1;
 		ret = import_read(m, f);
 		vouch_say("imported=%llu known=%llu unfinished=%llu bad=%llu", (unsigned long long) m->done,
 		    (unsigned long long) m->old, (unsigned long long) m->open, (unsigned long long) m->bad);
