@@ -106,6 +106,8 @@ struct shmtab *db_table(struct db_store *, const void *key, size_t key_len);
 unsigned db_parts(const struct db_store *);
 struct shmtab *db_part(const struct db_store *, unsigned n, unsigned *part_r);
 int	db_merge(struct db_store *, const struct db_row *, enum db_news);
+/* db_merge_settled - DB_SETTLED where the entry still is the refused value; DB_ASKED where something else came meanwhile */
+int	db_merge_settled(struct db_store *, const struct db_row *, const void *value, size_t value_len);
 /* db_refused - a statement failed: leave the connection if it is of no use for anything else either */
 enum db_trouble { DB_T_CONNECTION, DB_T_AGAIN, DB_T_DATA, DB_T_FEATURE };
 enum db_trouble db_refused(struct db_store *, const struct pg_reply *);

@@ -111,14 +111,20 @@ struct db_merging {
 	struct db_store *ds;
 	const struct db_row *row;
 	enum db_news news;
+	const void *value;		/* SETTLED: what was refused */
+	size_t	 value_len;
 };
 
 static enum shmtab_act
 db_merge_fn(void *ctx, const struct shmtab_val *old, struct shmtab_val *new)
 {
 	const struct db_merging *m = ctx;
+	enum db_news news = m->news;
 
-	return m->ds->kind->merge(m->ds->kctx, m->row, m->news, shmtab_self(m->ds->table), old, new);
+	/* what came since has not been refused */
+	if (news == DB_SETTLED && (old == NULL || old->len != m->value_len || memcmp(old->data, m->value, m->value_len) != 0))
+		news = DB_ASKED;
+	return m->ds->kind->merge(m->ds->kctx, m->row, news, shmtab_self(m->ds->table), old, new);
 }
 
 struct shmtab *
@@ -142,13 +148,30 @@ db_part(const struct db_store *ds, unsigned n, unsigned *part_r)
 	return n < first ? ds->table : ds->conf.second;
 }
 
+static int
+db_merge_one(struct db_merging *m)
+{
+	struct db_store *ds = m->ds;
+	const struct db_row *row = m->row;
+
+	db_seen(ds, row->changed);
+	return shmtab_modify(db_table(ds, row->key, row->key_len), row->key, row->key_len, ev_wall_s(ds->loop), db_merge_fn, m);
+}
+
 int
 db_merge(struct db_store *ds, const struct db_row *row, enum db_news news)
 {
-	struct db_merging m = { ds, row, news };
+	struct db_merging m = { .ds = ds, .row = row, .news = news };
 
-	db_seen(ds, row->changed);
-	return shmtab_modify(db_table(ds, row->key, row->key_len), row->key, row->key_len, ev_wall_s(ds->loop), db_merge_fn, &m);
+	return db_merge_one(&m);
+}
+
+int
+db_merge_settled(struct db_store *ds, const struct db_row *row, const void *value, size_t value_len)
+{
+	struct db_merging m = { .ds = ds, .row = row, .news = DB_SETTLED, .value = value, .value_len = value_len };
+
+	return db_merge_one(&m);
 }
 
 /* the connection */

@@ -46,7 +46,7 @@ enum db_news {				/* why a row is shown to merge() */
 	DB_CLAIMED,			/* likewise, and the claim is ours */
 	DB_PULLED,			/* another host changed it */
 	DB_PULLED_ROOM,			/* likewise, and tier 1 has plenty of room */
-	DB_SETTLED,			/* the database refused our record in favour of this one */
+	DB_SETTLED,			/* the database refused our record, as it still is, in favour of this one */
 	DB_WRITTEN,			/* the database took our record; this is what it made of it */
 };
 

@@ -299,12 +299,15 @@ db_write_of(struct db_write *w, const PGresult *res, int i)
 static void
 db_write_read(struct db_write *w, const PGresult *res, int i, enum db_news news)
 {
-	struct db_dirty *d;
+	struct db_dirty *d = db_write_of(w, res, i);
 	struct db_row row;
 
-	if (db_row_get(w->ds, res, i, &row))
-		(void) db_merge(w->ds, &row, news);
-	else if ((d = db_write_of(w, res, i)) != NULL)
+	if (db_row_get(w->ds, res, i, &row)) {
+		if (news == DB_SETTLED && d != NULL)
+			(void) db_merge_settled(w->ds, &row, d->value, d->value_len);
+		else if (news != DB_SETTLED)
+			(void) db_merge(w->ds, &row, news);
+	} else if (d != NULL)
 		db_make_clean(w->ds, d);
 }
 

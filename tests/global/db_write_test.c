@@ -205,6 +205,30 @@ what_the_database_knows_better_comes_back(void **state)
 	assert_false(rig_get("x").dirty);
 }
 
+/* what is better than the record that was refused need not be better than what came meanwhile */
+static void
+what_came_meanwhile_is_not_given_up_for_it(void **state)
+{
+	(void) state;
+	rig_row_put("x", 50, "better", 9, 12345);
+	rig_row_put("y", 50, "best", 9, 12345);
+	fake_pg.frozen = true;
+	assert_true(update("x", 1, "worse") && update("y", 1, "worse"));
+	rig_turns();
+	fake_release(3);			/* prepared, answered, committed: both are refused */
+	rig_turns();
+	assert_int_equal(rig.asked[RIG_READ], 1);
+	assert_true(update("x", 60, "newer") && update("y", 40, "newer"));
+	fake_thaw();
+	rig_turns();
+	assert_int_equal(committed, 4);
+	assert_string_equal(rig_get("x").text, "newer");
+	assert_string_equal(rig_row_find("x")->text, "newer");
+	assert_string_equal(rig_get("y").text, "best");
+	assert_string_equal(rig_row_find("y")->text, "best");
+	assert_int_equal(dirty(), 0);
+}
+
 static void
 it_is_prepared_once_for_a_connection(void **state)
 {
@@ -399,6 +423,7 @@ main(void)
 		T(what_changed_while_it_was_written_is_written_again),
 		T(one_that_cannot_be_written_does_not_hold_up_the_others),
 		T(what_the_database_knows_better_comes_back),
+		T(what_came_meanwhile_is_not_given_up_for_it),
 		T(it_is_prepared_once_for_a_connection),
 		T(a_pooler_that_knows_no_prepared_statements_is_no_trouble),
 		T(a_deadlock_is_tried_again_and_not_for_ever),
