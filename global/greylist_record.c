@@ -284,7 +284,7 @@ greylist_record_covers(const struct greylist_record *a, const struct greylist_re
 	if (a->kind != u.kind || (!set && a->first_s != u.first_s) || a->passed_s != u.passed_s)
 		return false;
 	/* which members a full set has does not matter any more; and who adds to it may keep others than we would */
-	return (set && a->members == record_room(a->kind)) ||
+	return (set && a->members == record_room(a->kind) && greylist_record_alive(a, rules, u.last_s)) ||
 	    (a->members == u.members && memcmp(a->member, u.member, sizeof u.member) == 0);
 }
 

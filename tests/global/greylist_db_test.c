@@ -29,6 +29,7 @@
 #define T_ID	"TAAAAAAAAAAAAAAAAAAAAAA"
 #define S_ID	"SAAAAAAAAAAAAAAAAAAAAAA"
 #define C_ID	"CAAAAAAAAAAAAAAAAAAAA-_"
+#define D_ID	"DAAAAAAAAAAAAAAAAAAAAAA"
 
 static const struct greylist_rules rules = {
 	.delay_s = 300, .window_s = 2 * DAY, .expire_s = 35 * DAY, .interval_s = 3600, .skew_s = 60, .touch_s = 3600,
@@ -186,28 +187,37 @@ greylist_db_test_merge(void **state)
 	}
 }
 
-/* a row that is full of members takes no more: what we have besides cannot get there, and is not written again and again */
+/* a full set lets everybody in: there is nothing to add to it, whichever members of many are in it. Hosts that were apart have others */
 static void
 greylist_db_test_full(void **state)
 {
-	static const char seven[] = "00000001,00000002,00000003,00000004,00000005,00000006,00000007,",
-	    eight[] = "00000001,00000002,00000003,00000004,00000005,00000006,00000007,00000008,";
-	static const struct { const char *name, *id, *row; bool want_pinned; } cases[] = {
-		{ "network, room for one", C_ID, seven, true }, { "network, full", C_ID, eight, false },
-		{ "domain, full", "DAAAAAAAAAAAAAAAAAAAAAA", eight, false },
+	static const struct { const char *name, *key, *text; unsigned members; uint32_t first; int64_t seen; bool want_pinned; } cases[] = {
+		{ "network, others here", C_ID, "00000001,00000002,00000003,00000004,00000005,00000006,00000007,00000009,", 8, 3, NOW, false },
+		{ "network, room for one", C_ID, "00000001,00000002,00000003,00000004,00000005,00000006,00000007,", 8, 3, NOW, true },
+		{ "network, expired", C_ID, "00000001,00000002,00000003,00000004,00000005,00000006,00000007,00000009,", 8, 3, NOW - 36 * DAY,
+		  true },
+		{ "domain, others here", D_ID, "00000001,00000002,00000003,00000004,", 4, 3, NOW, false },
+		{ "domain, more than we keep", D_ID, "00000005,00000001,00000002,00000003,00000004,00000006,00000007,00000008,", 4, 9, NOW, false },
+		{ "domain, room for one", D_ID, "00000001,00000002,00000003,", 4, 1, NOW, true },
 	};
 
 	(void) state;
 	for (size_t i = 0; i < NELEM(cases); i++) {
-		struct greylist_record a = { .kind = cases[i].id[0], .first_s = NOW, .last_s = NOW, .members = 1, .member = { 9 } }, r;
-		struct db_row row = test_row(cases[i].id, cases[i].row, NOW, NOW, 0, 0, 0);
+		struct greylist_record a = { .kind = cases[i].key[0], .first_s = NOW, .last_s = NOW, .members = cases[i].members }, r;
+		struct db_row row = test_row(cases[i].key, cases[i].text, cases[i].seen, cases[i].seen, 0, 0, 0);
 		unsigned char value[GREYLIST_VALUE_MAX];
-		struct shmtab_val old = { .data = value, .len = greylist_record_encode(&a, value), .pinned = true }, new = { .data = NULL };
+		struct shmtab_val old = { .data = value, .pinned = true, .expire_s = greylist_record_expiry(&a, &rules) }, new = old;
 
-		assert_int_equal(greylist_db_kind.merge(&db, &row, DB_WRITTEN, 1, &old, &new), SHMTAB_PUT);
+		for (unsigned k = 0; k < a.members; k++)
+			a.member[k] = cases[i].first + k;
+		old.len = greylist_record_encode(&a, value);
+		new.pinned = true;
+		(void) greylist_db_kind.merge(&db, &row, DB_WRITTEN, 1, &old, &new);
+		if (new.pinned != cases[i].want_pinned)
+			fail_msg("%s: %s", cases[i].name, new.pinned ? "is written for ever" : "is not written");
+		new.len = new.data == value ? old.len : new.len;
 		assert_true(greylist_record_decode(&r, new.data, new.len));
-		if (new.pinned != cases[i].want_pinned || r.member[r.members - 1] != 9)
-			fail_msg("%s: pinned %d, last member %u of %u", cases[i].name, new.pinned, r.member[r.members - 1], r.members);
+		assert_true(greylist_record_full(&r, &rules));
 	}
 }
 
