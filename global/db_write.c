@@ -5,7 +5,7 @@
  * Updates gather during a turn of the loop and while statements are under way: the busier, the larger the groups.
  * Statements are ordered by key on the server, so that two hosts cannot wait for each other.
  * Rows become visible when they are committed, but bear the stamp of when they were sent. A commit that took so long
- * that others may have read past its stamp is stamped again.
+ * that others may have read past its stamp is stamped again; a record whose row does not come back stays dirty until then.
  */
 #include "db_part.h"
 
@@ -355,7 +355,7 @@ db_written(void *ctx, const struct pg_reply *r)
 	bool	slow = ev_now_ms(ds->loop) - w->sent_ms > DB_SLOW_MS;
 	struct db_dirty *d;
 	unsigned taken = 0;
-	bool	rows;
+	bool	rows, again;
 
 	if (r->result != PG_DONE) {
 		db_write_failed(w, r);
@@ -373,9 +373,10 @@ db_written(void *ctx, const struct pg_reply *r)
 		if (!d->taken)
 			continue;
 		taken++;
-		if (!rows)
+		again = slow && !d->stamp;
+		if (!rows && !again)		/* until it is stamped again it stays dirty, or nobody would if we cannot */
 			db_make_clean(ds, d);
-		if (slow && !d->stamp && ds->dirty_n < DB_WRITES_MAX && db_dirty_find(ds, d->key, d->key_len) == NULL)
+		if (again && ds->dirty_n < DB_WRITES_MAX && db_dirty_find(ds, d->key, d->key_len) == NULL)
 			db_dirty_new(ds, d->key, d->key_len)->stamp = true;
 	}
 	stats_add(STAT_db_writes, taken);

@@ -367,6 +367,28 @@ a_slow_commit_is_stamped_again(void **state)
 	assert_true(rig_row_find("y")->changed > first);
 }
 
+/* and if the connection ends before that, by the next: only the database's word that it has it makes it so */
+static void
+so_is_one_whose_connection_ends(void **state)
+{
+	int64_t first;
+
+	(void) state;
+	fake_pg.frozen = true;
+	assert_true(update("x", 1, "text"));
+	rig_pass(DB_SLOW_MS + 50);
+	fake_release(3);			/* prepared, answered, committed; the next is under way */
+	rig_turns();
+	assert_int_equal(committed, 1);
+	first = rig_row_find("x")->changed;
+	rig_row_find("x")->changed = 1;		/* as if it had not been executed */
+	fake_cut();
+	fake_pg.frozen = false;
+	rig_pass(10000);
+	assert_true(rig_row_find("x")->changed > first);
+	assert_int_equal(dirty(), 0);
+}
+
 static void
 what_is_not_for_the_database_is_not_sent(void **state)
 {
@@ -430,6 +452,7 @@ main(void)
 		T(executed_is_not_committed),
 		T(nobody_waits_longer_than_the_time_limit),
 		T(a_slow_commit_is_stamped_again),
+		T(so_is_one_whose_connection_ends),
 		T(what_is_not_for_the_database_is_not_sent),
 		T(what_is_not_there_is_not_sent),
 		T(a_lost_connection_loses_nothing),
