@@ -66,7 +66,35 @@ import_row_cmp(const void *a, const void *b)
 	return c != 0 ? c : (x->updated_s > y->updated_s) - (x->updated_s < y->updated_s);
 }
 
-/* import_db - the rows that wait, in one statement; of several for one address the newest */
+/* import_unite - of several rows for one address the one that would be left if they had come one after the other */
+static void
+import_unite(struct import *m)
+{
+	struct import_row *r, *last;
+	unsigned n = 0;
+
+	qsort(m->row, m->n, sizeof m->row[0], import_row_cmp);
+	for (unsigned i = 0; i < m->n; i++) {
+		r = &m->row[i];
+		last = n > 0 ? &m->row[n - 1] : NULL;
+		if (last == NULL || strcmp(last->addr, r->addr) != 0) {
+			m->row[n++] = *r;
+			continue;
+		}
+		m->old++;
+		if (last->status == VERIFY_OK && r->status != VERIFY_OK) {
+			free(r->addr);
+			free(r->text);
+		} else {
+			free(last->addr);
+			free(last->text);
+			*last = *r;
+		}
+	}
+	m->n = n;
+}
+
+/* import_db - the rows that wait, in one statement */
 static int
 import_db(struct import *m)
 {
@@ -74,19 +102,11 @@ import_db(struct import *m)
 	struct pg_args args;
 	struct import_row *r;
 	int64_t stamp;
-	unsigned n = 0;
+	unsigned n;
 	int	ret = VOUCH_DONE;
 
-	qsort(m->row, m->n, sizeof m->row[0], import_row_cmp);
-	for (unsigned i = 0; i < m->n; i++) {
-		if (i + 1 < m->n && strcmp(m->row[i].addr, m->row[i + 1].addr) == 0) {
-			free(m->row[i].addr);
-			free(m->row[i].text);
-			m->old++;
-		} else
-			m->row[n++] = m->row[i];
-	}
-	m->n = n;
+	import_unite(m);
+	n = m->n;
 	/* anew for each statement: hosts go on reading meanwhile, and not again what is older */
 	stamp = database_stamp(m->records.db, verify_db_kind.newest);
 	pg_args_init(&args);

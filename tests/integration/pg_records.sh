@@ -49,6 +49,18 @@ same "exports" "$(cat "$T/export.a")" "$(cat "$T/export.alone")"
 grep -q "^bad@old.test,bounce,0,$((now - 2000)),\"host mx\[192.0.2.1\] said: 550 5.1.1 \"\"no\"\", such user\"$" "$T/export.a" ||
     fail "export: $(cat "$T/export.a")"
 
+# several results for one address: as if they had come one after the other, OK stays
+printf 'address,status,probed,updated,text\n' >"$T/twice"
+for r in bounce,50,later ok,70,good defer,60,slow; do
+	echo "twice@old.test,${r%%,*},0,$((now - $(echo "$r" | cut -d, -f2))),${r##*,}" >>"$T/twice"
+done
+printf 'once@old.test,ok,0,%s,old\nonce@old.test,ok,0,%s,new\nonce@old.test,defer,0,%s,older\n' $((now - 70)) $((now - 60)) $((now - 80)) >>"$T/twice"
+v a import "$T/twice" >"$T/out" 2>&1 || fail "twice: $(cat "$T/out")"
+same "twice" "$(v a export | grep '@old.test' | grep -E '^(twice|once)' | cut -d, -f2,5 | tr '\n' ' ')" "ok,new ok,good "
+sort -t, -k4 "$T/twice" | grep -v '^address' >"$T/rest"
+(head -n 1 "$T/twice"; cat "$T/rest") | v alone import - >"$T/out" 2>&1 || fail "twice, alone: $(cat "$T/out")"
+same "twice, alone" "$(v alone export | grep -E '^(twice|once)' | sort | cut -d, -f2,5 | tr '\n' ' ')" "ok,new ok,good "
+
 # there and back again: CSV with everything that must be quoted
 printf 'address,status,probed,updated,text\r\n"o""brien,x@csv.test",2,0,%s,"two\nlines, ""quoted"""\r\n' $((now - 7)) >"$T/csv"
 printf 'bad@old.test,ok,0,%s,fine now\nworse@csv.test,ok,0,no,x\n"open@csv.test,ok,0,1,x\n' "$now" >>"$T/csv"
