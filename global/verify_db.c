@@ -181,13 +181,23 @@ verify_db_put(const struct address_rules *rules, const struct address_record *a,
 	return SHMTAB_PUT;
 }
 
+/* verify_db_forgotten - the result of the entry has been forgotten since, its claim has not; true when it had one */
+static bool
+verify_db_forgotten(const struct db_row *row, struct address_record *a, bool dirty, const struct address_rules *rules)
+{
+	if (a->updated_s == 0 || a->updated_s > row->num[VERIFY_DB_FORGOT] - dirty)
+		return false;
+	*a = (struct address_record) { .status = VERIFY_TODO, .probed_s = a->probed_s, .text = "", .claim_only = !rules->negative_cache };
+	return true;
+}
+
 static enum shmtab_act
 verify_db_merge(void *ctx, const struct db_row *row, enum db_news news, uint32_t self, const struct shmtab_val *old,
     struct shmtab_val *new)
 {
 	const struct address_rules *rules = ctx;
 	const int64_t *n = row->num;
-	bool	dirty = old != NULL && old->pinned, have;
+	bool	dirty = old != NULL && old->pinned, have, forgotten;
 	struct address_record a, r = {
 		.status = (enum verify_status) n[VERIFY_DB_STATUS],
 		.probed_s = n[VERIFY_DB_PROBED],
@@ -209,12 +219,14 @@ verify_db_merge(void *ctx, const struct db_row *row, enum db_news news, uint32_t
 			return SHMTAB_KEEP;		/* nobody here has asked for it */
 		return verify_db_put(rules, &r, mark, false, new);
 	}
+	forgotten = verify_db_forgotten(row, &a, dirty, rules);
+	dirty = dirty && !forgotten;
 	if (verify_db_beats(row, news, &a, dirty)) {
 		if (r.probed_s == 0 && r.updated_s == 0)
 			return SHMTAB_DELETE;
 		if (news != DB_CLAIMED && r.probed_s == a.probed_s)
 			mark = old->mark;		/* still the same claim */
-		if (!dirty && mark == old->mark && r.status == a.status && r.probed_s == a.probed_s &&
+		if (!dirty && !forgotten && mark == old->mark && r.status == a.status && r.probed_s == a.probed_s &&
 		    r.updated_s == a.updated_s && r.text_len == a.text_len && memcmp(r.text, a.text, r.text_len) == 0)
 			return SHMTAB_KEEP;
 		return verify_db_put(rules, &r, mark, false, new);
@@ -223,7 +235,13 @@ verify_db_merge(void *ctx, const struct db_row *row, enum db_news news, uint32_t
 		a.probed_s = r.probed_s;
 		return verify_db_put(rules, &a, mark, dirty, new);
 	}
-	return SHMTAB_KEEP;
+	/* only the result is news: the claim was made here, without the database, and what it led to may never come. What had
+	 * expired by then is none */
+	if (!dirty && r.updated_s > a.updated_s && a.probed_s - r.updated_s <= address_after(r.status, rules).expire_s) {
+		r.probed_s = a.probed_s;
+		return verify_db_put(rules, &r, old->mark, false, new);
+	}
+	return forgotten ? verify_db_put(rules, &a, old->mark, false, new) : SHMTAB_KEEP;
 }
 
 static bool

@@ -128,6 +128,13 @@ which_of_row_and_entry_is_right(void **state)
 		{ "new claim",		{ 0, 0, T, 0 }, false, { 0, T + 9, T, 0 }, DB_ASKED, { 0, T + 9, T, 0 }, false },
 		{ "released",		{ 3, T, 0, 0 }, false, { 3, 0, 0, T + 1 }, DB_PULLED, { .status = -1 }, false },
 		{ "result, same claim",	{ 0, T, T - 9, 0 }, false, { 2, T, T - 5, 0 }, DB_PULLED, { 2, T, T - 5, 0 }, false },
+		/* a claim that the database does not know: made here while it was away */
+		{ "result, later claim", { 3, T + 9, 0, 0 }, false, { 0, 0, T, 0 }, DB_PULLED, { 0, T + 9, T, 0 }, false },
+		{ "newer result, later claim", { 1, T + 9, T - 9, 0 }, false, { 2, 0, T, 0 }, DB_PULLED, { 2, T + 9, T, 0 }, false },
+		{ "older result, later claim", { 1, T + 9, T, 0 }, false, { 2, 0, T - 9, 0 }, DB_PULLED, { 1, T + 9, T, 0 }, false },
+		{ "expired when claimed", { 3, T + 400 * 86400, 0, 0 }, false, { 2, 0, T, 0 }, DB_PULLED, { 3, T + 400 * 86400, 0, 0 }, false },
+		{ "forgotten, later claim", { 0, T + 9, T, 0 }, false, { 3, 0, 0, T + 5 }, DB_PULLED, { 3, T + 9, 0, 0 }, false },
+		{ "owed, forgotten, later claim", { 0, T + 9, T, 0 }, true, { 3, 0, 0, T + 5 }, DB_PULLED, { 3, T + 9, 0, 0 }, false },
 		/* forgetting */
 		{ "forgotten since",	{ 0, 0, T, 0 }, false, { 3, 0, 0, T }, DB_PULLED, { .status = -1 }, false },
 		{ "forgotten before",	{ 0, 0, T + 1, 0 }, false, { 3, 0, 0, T }, DB_PULLED, { 0, 0, T + 1, 0 }, false },
