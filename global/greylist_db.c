@@ -204,6 +204,8 @@ greylist_db_merge(void *ctx, const struct db_row *row, enum db_news news, uint32
 	(void) self;
 	if (!greylist_db_record(row, &r))
 		return SHMTAB_KEEP;
+	if (news == DB_WRITTEN && db->written != NULL)
+		db->written(db->ctx, row->key, row->key_len);
 	if (old == NULL || !greylist_record_decode(&a, old->data, old->len))
 		memset(&a, 0, sizeof a);
 	if (r.kind == 'X')				/* the database's is the one */

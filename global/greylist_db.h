@@ -22,6 +22,7 @@ struct greylist_db {
 	const struct greylist_rules *rules;
 	/* text: client, sender and recipient of a record for people, parted as above; "" when they are not known */
 	const char *(*text)(void *ctx, const char *id, size_t id_len);
+	void	 (*written)(void *ctx, const char *id, size_t id_len);	/* with that text; may be NULL */
 	bool	 (*may_clean)(void *ctx);
 	void	 (*up)(void *ctx);		/* may be NULL */
 	void	*ctx;

@@ -22,11 +22,20 @@ store_text(void *ctx, const char *id, size_t id_len)
 }
 
 static void
-store_up_write(void *ctx, const char *id, bool late)
+store_text_written(void *ctx, const char *id, size_t id_len)
+{
+	const struct greylist_store *s = ctx;
+
+	if (id_len == GREYLIST_ID_LEN)
+		greylist_texts_written(s->texts, id);
+}
+
+static void
+store_up_write(void *ctx, const char *id, bool owed)
 {
 	struct greylist_store *s = ctx;
 
-	if (late)				/* it may have been swept by a worker that does not know the text */
+	if (owed)				/* it may have been swept by a worker that does not know the text */
 		(void) db_store_rewrite(s->db, id, GREYLIST_ID_LEN);
 	else
 		(void) db_store_write(s->db, id, GREYLIST_ID_LEN, NULL, NULL);
@@ -245,8 +254,7 @@ store_change(struct greylist_store *s, const char *id, struct store_change *c, c
 	was_dirty = c->dirty && (c->op == STORE_AGAIN || c->op == STORE_MEND);
 	if (c->dirty && !was_dirty && s->db != NULL) {
 		store_text_put(s, id, names);
-		if (!db_store_write(s->db, id, GREYLIST_ID_LEN, NULL, NULL))
-			greylist_texts_late(s->texts, id);	/* written when it is swept */
+		(void) db_store_write(s->db, id, GREYLIST_ID_LEN, NULL, NULL);	/* if not now, when it is swept, or store_up */
 	}
 	return true;
 lost:
@@ -497,7 +505,7 @@ greylist_store_connect(struct greylist_store *s, struct ev_loop *loop, const str
 	s->loop = loop;
 	s->texts = greylist_texts_new(GREYLIST_TEXTS);
 	s->db_ctx = (struct greylist_db) {
-		.rules = &s->conf.rules, .text = store_text, .may_clean = store_may_clean, .up = store_up,
+		.rules = &s->conf.rules, .text = store_text, .written = store_text_written, .may_clean = store_may_clean, .up = store_up,
 		.ctx = s,
 	};
 	s->db = db_store_new(loop, &c, &greylist_db_kind, &s->db_ctx, s->known);

@@ -10,7 +10,7 @@
 struct greylist_text {
 	SLIST_ENTRY(greylist_text) link;	/* in its bucket */
 	char	id[GREYLIST_ID_LEN];
-	bool	late;
+	bool	owed;				/* to the database */
 	char   *text;				/* NULL: unused */
 };
 SLIST_HEAD(greylist_bucket, greylist_text);
@@ -56,7 +56,7 @@ greylist_texts_put(struct greylist_texts *t, const char *id, const char *text)
 	}
 	mem_free(&e->text);
 	e->text = mem_strdup(text);
-	e->late = false;
+	e->owed = true;
 }
 
 const char *
@@ -68,12 +68,12 @@ greylist_texts_get(const struct greylist_texts *t, const char *id)
 }
 
 void
-greylist_texts_late(struct greylist_texts *t, const char *id)
+greylist_texts_written(struct greylist_texts *t, const char *id)
 {
 	struct greylist_text *e = greylist_texts_find(t, id);
 
 	if (e != NULL)
-		e->late = true;
+		e->owed = false;
 }
 
 void
@@ -81,11 +81,9 @@ greylist_texts_each(struct greylist_texts *t, greylist_text_fn *fn, void *ctx)
 {
 	for (size_t i = 0; i < t->max; i++) {
 		struct greylist_text *e = &t->entry[(t->next + i) % t->max];
-		bool	late = e->late;
 
-		e->late = false;
 		if (e->text != NULL)
-			fn(ctx, e->id, late);
+			fn(ctx, e->id, e->owed);
 	}
 }
 

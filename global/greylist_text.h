@@ -14,10 +14,10 @@ void	greylist_texts_free(struct greylist_texts **);
 void	greylist_texts_put(struct greylist_texts *, const char *id, const char *text);
 /* greylist_texts_get - NULL: not known; borrowed until the next put. id is GREYLIST_ID_LEN bytes, as above */
 const char *greylist_texts_get(const struct greylist_texts *, const char *id);
-/* greylist_texts_late - the database could not be told when this was put; nothing if it is not known */
-void	greylist_texts_late(struct greylist_texts *, const char *id);
-/* greylist_texts_each - oldest first; late: as above, and not any more. fn must not put */
-typedef void greylist_text_fn(void *ctx, const char *id, bool late);
+/* greylist_texts_written - the database has it; nothing if it is not known */
+void	greylist_texts_written(struct greylist_texts *, const char *id);
+/* greylist_texts_each - oldest first; owed: not written since it was put. fn must not put */
+typedef void greylist_text_fn(void *ctx, const char *id, bool owed);
 void	greylist_texts_each(struct greylist_texts *, greylist_text_fn *, void *ctx);
 
 #endif

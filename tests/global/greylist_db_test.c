@@ -538,6 +538,31 @@ greylist_db_test_text_outage(void **state)
 	greylist_store_close(&house);
 }
 
+/* also what was on its way when the connection was lost. Whether the other worker is faster with it is chance: several times */
+static void
+greylist_db_test_text_lost(void **state)
+{
+	struct greylist_store *house = world_store(), *s = world_store();
+	unsigned n = 0;
+
+	(void) state;
+	for (; n < 6 * 2000; n += 2000) {
+		fake_pg.frozen = true;
+		world_begin(s, n, 2000);
+		world_pass(50);				/* a part of it is sent */
+		fake_pg.connect = FAKE_REFUSE;
+		fake_cut();
+		fake_pg.frozen = false;
+		world_pass(7000);
+		fake_pg.connect = FAKE_ACCEPT;
+		world_pass(8000);
+	}
+	assert_int_equal(world_written(), n);
+	assert_int_equal(world_right(true), n);
+	greylist_store_close(&s);
+	greylist_store_close(&house);
+}
+
 /* the latest are kept */
 static void
 greylist_db_test_texts(void **state)
@@ -576,6 +601,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(greylist_db_test_burst, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(greylist_db_test_members, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(greylist_db_test_text_outage, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(greylist_db_test_text_lost, world_setup, world_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
