@@ -311,10 +311,10 @@ const char verify_db_forget_sql[] =
 	" VALUES ($1::text, 3, 0, 0, $2::bigint, $3::bigint, $4::bigint, '')"
 	" ON CONFLICT (address) DO UPDATE SET status = 3, probed = 0, updated = 0, reason = '',"
 	" forgot = excluded.forgot, changed = excluded.changed, origin = excluded.origin";
-/* $1 above this key, $2 up to this, $3 1: to the end; $4 @domain in lower case, $5 its length, $6 now */
+/* $1 above this key, $2 up to this, $3 1: to the end; $4 @domain in lower case, $5 now; the server counts characters */
 const char verify_db_forget_range_sql[] =
 	"DELETE FROM vouch_address WHERE address > $1::text AND ($3::bigint = 1 OR address <= $2::text)"
-	" AND lower(right(address, $5::int)) = $4::text AND length(address) > $5::int AND updated <= $6::bigint"
+	" AND lower(right(address, length($4::text))) = $4::text AND length(address) > length($4::text) AND updated <= $5::bigint"
 	" RETURNING address";
 /* $1 keys, $2 texts, $3 stamps, $4 origin, $5 status, $6 updated: as `write` */
 const char verify_db_put_sql[] =

@@ -53,7 +53,6 @@ forget_range(struct records *r, const char *domain, const char *last, const char
 	pg_arg_str(&args, to != NULL ? to : "");
 	pg_arg_int(&args, to == NULL);
 	pg_arg_str(&args, domain);
-	pg_arg_int4(&args, (int32_t) strlen(domain));
 	pg_arg_int(&args, r->now_s);
 	if (!database_ask(r->db, verify_db_forget_range_sql, &args, &a))
 		ret = forget_failed(r, domain, &a);

@@ -185,7 +185,7 @@ records_each_db(struct records *r, struct records_walk *w)
 	static const char all[] = "SELECT address, origin, reason, status, probed, updated, forgot FROM vouch_address"
 	    " WHERE address > $1::text ORDER BY address LIMIT $2::bigint";
 	static const char domain[] = "SELECT address, origin, reason, status, probed, updated, forgot FROM vouch_address"
-	    " WHERE address > $1::text AND lower(right(address, $4::int)) = $3::text ORDER BY address LIMIT $2::bigint";
+	    " WHERE address > $1::text AND lower(right(address, length($3::text))) = $3::text ORDER BY address LIMIT $2::bigint";
 	static const char one[] = "SELECT address, origin, reason, status, probed, updated, forgot FROM vouch_address"
 	    " WHERE address = $1::text AND $2::bigint > 0";
 	bool	is_domain = w->only != NULL && w->only[0] == '@', is_one = w->only != NULL && !is_domain;
@@ -201,10 +201,8 @@ records_each_db(struct records *r, struct records_walk *w)
 		pg_args_init(&args);
 		pg_arg_str(&args, last);
 		pg_arg_int(&args, RECORDS_PAGE);
-		if (is_domain) {
+		if (is_domain)
 			pg_arg_str(&args, lower);
-			pg_arg_int4(&args, (int32_t) strlen(lower));
-		}
 		if (!database_ask(r->db, is_one ? one : is_domain ? domain : all, &args, &a)) {
 			vouch_sorry("%s: %s", database_where(r->db), a.why);
 			ret = VOUCH_TEMPORARY;

@@ -61,6 +61,18 @@ sort -t, -k4 "$T/twice" | grep -v '^address' >"$T/rest"
 (head -n 1 "$T/twice"; cat "$T/rest") | v alone import - >"$T/out" 2>&1 || fail "twice, alone: $(cat "$T/out")"
 same "twice, alone" "$(v alone export | grep -E '^(twice|once)' | sort | cut -d, -f2,5 | tr '\n' ' ')" "ok,new ok,good "
 
+# a domain that is not ASCII: characters are counted where bytes would be too many
+printf 'address,status,probed,updated,text\nann@m\303\274ller.test,ok,0,%s,fine\nBob@M\303\274ller.Test,ok,0,%s,fine\n' $((now - 9)) $((now - 8)) >"$T/utf8"
+printf 'ann@xm\303\274ller.test,ok,0,%s,another\nann@s.m\303\274ller.test,ok,0,%s,another\n' $((now - 9)) $((now - 8)) >>"$T/utf8"
+for h in a alone; do
+	v $h import "$T/utf8" >"$T/out" 2>&1 || fail "$h: $(cat "$T/out")"
+	want "$h: listed" "$(v $h export @m"$(printf '\303\274')"ller.test | grep -c ',fine$')" 2
+	want "$h: forgotten" "$(v $h forget @m"$(printf '\303\274')"ller.test)" "*: 2 addresses forgotten*"
+	v $h export >"$T/out"
+	grep -q ',fine$' "$T/out" && fail "$h: still there: $(cat "$T/out")"
+	want "$h: others" "$(grep -c ',another$' "$T/out")" 2
+done
+
 # there and back again: CSV with everything that must be quoted
 printf 'address,status,probed,updated,text\r\n"o""brien,x@csv.test",2,0,%s,"two\nlines, ""quoted"""\r\n' $((now - 7)) >"$T/csv"
 printf 'bad@old.test,ok,0,%s,fine now\nworse@csv.test,ok,0,no,x\n"open@csv.test,ok,0,1,x\n' "$now" >>"$T/csv"
