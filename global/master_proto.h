@@ -23,4 +23,8 @@ struct master_status {			/* one write() of exactly 12 bytes, host byte order */
  * many milliseconds after end of file on MASTER_STATUS_FD, because its master starts successors without waiting for it. */
 #define MASTER_DRAIN_ENV	"VOUCH_DRAIN_MS"
 
+/* Likewise: lines "NAME=VALUE", parameters that count at start only and have changed in main.cf since. The child, which reads
+ * main.cf itself, goes by these. Not in arguments, which everyone sees: there may be a password in one. */
+#define MASTER_KEPT_ENV		"VOUCH_KEPT"
+
 #endif

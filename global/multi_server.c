@@ -379,6 +379,25 @@ ms_config_warn(void *ctx, const char *text)
 	msg_warn("%s", text);
 }
 
+/* ms_kept - what the master keeps as it was at start */
+static void
+ms_kept(struct main_cf *cf)
+{
+	const char *kept = getenv(MASTER_KEPT_ENV);
+	struct buf why = BUF_INIT(1024);
+	char   *arg;
+
+	for (size_t n; kept != NULL && *kept != 0; kept += n + (kept[n] == '\n')) {
+		n = strcspn(kept, "\n");
+		arg = mem_strndup(kept, n);
+		if (main_cf_set_arg(cf, arg, &why) < 0)
+			msg_fatal("%s: %s", MASTER_KEPT_ENV, buf_str(&why));
+		mem_free(&arg);
+	}
+	buf_fini(&why);
+	unsetenv(MASTER_KEPT_ENV);
+}
+
 void
 multi_server_main(int argc, char **argv, const struct multi_server *ops)
 {
@@ -401,6 +420,7 @@ multi_server_main(int argc, char **argv, const struct multi_server *ops)
 	msg_to_stderr(NULL);
 	if ((cf = main_cf_read(dir != NULL ? dir : "/etc/vouch", ms_config_warn, NULL, &why)) == NULL)
 		msg_fatal("%s", buf_str(&why));
+	ms_kept(cf);
 	args = ms_args_parse(argc, argv, cf);
 	main_cf_set(cf, "process_name", ops->name);
 	main_cf_set(cf, "service_name", args.service);

@@ -14,6 +14,7 @@
 #include <util/mem.h>
 
 #define PLAN_NOTES_MAX	(64u << 10)
+#define PLAN_KEPT_MAX	(100u << 10)	/* it has to fit into the environment */
 
 static void
 plan_note(void *ctx, const char *text)
@@ -58,6 +59,7 @@ plan_keep_start(struct plan *p, const struct plan *old)
 			for (const char *c = buf_str(&was); *c != 0; c++)
 				buf_addf(&quoted, *c == '$' ? "$$" : "%c", *c);
 			main_cf_set(p->cf, row->name, buf_str(&quoted));
+			buf_addf(&p->kept, "%s=%s\n", row->name, buf_str(&quoted));
 			buf_fini(&quoted);
 			changed = true;
 		}
@@ -259,6 +261,7 @@ plan_load(const char *config_dir, const struct plan *old, struct buf *why)
 
 	TAILQ_INIT(&p->entries);
 	TAILQ_INIT(&p->services);
+	buf_init(&p->kept, PLAN_KEPT_MAX);
 	buf_init(&p->notes, PLAN_NOTES_MAX);
 	p->config_dir = mem_strdup(config_dir);
 	if (plan_load_params(p, old, &wrong) == 0 && plan_load_owner(p, old, &wrong) == 0 &&
@@ -289,6 +292,7 @@ plan_free(struct plan **pp)
 	master_cf_free(&p->entries);
 	params_free(&p->params);
 	main_cf_free(&p->cf);
+	buf_fini(&p->kept);
 	buf_fini(&p->notes);
 	mem_free(&p->config_dir);
 	mem_free(pp);

@@ -34,6 +34,7 @@ struct plan {
 	struct plan_services services;
 	uid_t	uid;			/* of mail_owner */
 	gid_t	gid;
+	struct buf kept;		/* parameters that stay as they were at start, for the daemons: lines "NAME=VALUE" of main.cf */
 	struct buf notes;		/* warnings, a line each, to be logged when the plan is put into force */
 };
 

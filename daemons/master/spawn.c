@@ -156,6 +156,8 @@ spawn_env(struct spawn *sp, const struct plan *p, char *const *environment)
 	if (l.v == NULL || spawn_env_get(l.v, "MAIL_CONFIG") == NULL)
 		spawn_env_word(&l, p, environment, "MAIL_CONFIG");
 	spawn_add(&l, mem_printf("%s=%" PRId64, MASTER_DRAIN_ENV, p->params->application_event_drain_time));
+	if (p->kept.len > 0)
+		spawn_add(&l, mem_printf("%s=%s", MASTER_KEPT_ENV, buf_str(&p->kept)));
 	spawn_add(&l, mem_strdup("GENERATION="));
 	spawn_free_vector(&sp->env);
 	sp->env = l.v;

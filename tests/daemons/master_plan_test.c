@@ -203,6 +203,9 @@ test_start_parameters(void **state)
 	assert_non_null(strstr(buf_str(&p->notes), "ignoring data_directory parameter value change: "));
 	assert_non_null(strstr(buf_str(&p->notes), "\"/somewhere/else\" comes with stop and start"));
 	assert_non_null(strstr(p->params->maillog_file, data));
+	assert_int_equal(strncmp(buf_str(&p->kept), "data_directory=", 15), 0);	/* and nothing that comes at once */
+	assert_int_equal(strncmp(buf_str(&p->kept) + 15, data, strlen(data)), 0);
+	assert_string_equal(buf_str(&p->kept) + 15 + strlen(data), "\n");
 	plan_free(&p);
 	/* what goes to the log has no password in it */
 	rig_main_cf(&master_rig, "greylist_map = pgsql:host=db.example password=hidden\n");

@@ -308,12 +308,20 @@ test_pause_ends(void **state)
 static void
 test_start_parameter(void **state)
 {
+	bool	found = false;
+	char   *kept;
+
 	(void) state;
 	master_rig_begin("", "x unix - n n 0 1 childd\n");
 	rig_main_cf(&master_rig, "queue_directory = /nowhere\n");
 	assert_true(super_reload(&master_rig.super));
 	assert_true(rig_log_has("warning: ignoring queue_directory parameter value change: "));
 	assert_non_null(strstr(master_rig.super.plan->params->queue_directory, master_rig.dir));
+	kept = mem_printf("VOUCH_KEPT=queue_directory=%s/queue\n", master_rig.dir);
+	for (char **e = master_rig.super.spawn.env; *e != NULL; e++)
+		found |= strcmp(*e, kept) == 0;
+	assert_true(found);			/* its daemons hear of it */
+	mem_free(&kept);
 	assert_true(rig_pid(&master_rig, "private/x") > 0);
 }
 

@@ -62,6 +62,15 @@ echo "verify2 unix - - n - many verify" >>"$T/r/etc/master.cf"
 refused "master.cf" "master.cf" "line $(wc -l <"$T/r/etc/master.cf")" many
 cp "$T/good.master.cf" "$T/r/etc/master.cf"
 vouch_set r address_verify_reason_detail=full
+# a parameter that needs a restart stays as it is, for the workers as well
+mkdir -m 700 "$T/elsewhere"
+mv "$CF" "$T/good.cf"
+sed "s,^data_directory *=.*,data_directory = $T/elsewhere," "$T/good.cf" >"$CF"
 vouch_reload r || fail "reload after the repair: exit $?"
+wait_for 2 answers "$S" user000000001@example.com "2 host 192.0.2.1 said: 550 *"
+grep -q "ignoring data_directory parameter value change" "$(vouch_log r)" || fail "nothing is said about data_directory"
+want "files in another data_directory" "$(ls "$T/elsewhere")" ""
+mv "$T/good.cf" "$CF"
+vouch_reload r || fail "reload with the old data_directory: exit $?"
 wait_for 2 answers "$S" user000000001@example.com "2 host 192.0.2.1 said: 550 *"
 log_clean "$(vouch_log r)" "killed by|throttling"
