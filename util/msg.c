@@ -20,6 +20,7 @@
 #define MSG_LINE_MAX	2000		/* bytes of text in one line, as Postfix */
 #define MSG_TAG_MAX	128
 #define MSG_HELD_MAX	16384		/* bytes of lines that are kept for one write */
+#define MSG_LOST_MS	60000		/* what a full disk did not take is told once in this time */
 
 int	msg_verbose;
 int	msg_fatal_status = 1;
@@ -62,7 +63,7 @@ msg_head(struct msg_line_sink *s)
 	s->made = now;
 }
 
-/* msg_write - one write: lines of several processes do not mix */
+/* msg_write - a datagram */
 static void
 msg_write(int fd, const char *text, size_t len)
 {
@@ -75,10 +76,8 @@ msg_write(int fd, const char *text, size_t len)
 static void
 msg_held_pass(void)
 {
-	if (msg_held.len > 0 && !write_behind(msg_file.fd, msg_held.text, msg_held.len)) {
-		write_behind_wait();
-		msg_write(msg_file.fd, msg_held.text, msg_held.len);
-	}
+	if (msg_held.len > 0 && !write_behind(msg_file.fd, msg_held.text, msg_held.len))
+		write_behind_now(msg_file.fd, msg_held.text, msg_held.len);
 	msg_held.len = 0;
 }
 
@@ -95,7 +94,7 @@ msg_held_write(void)
 {
 	write_behind_wait();
 	if (msg_held.len > 0)
-		msg_write(msg_file.fd, msg_held.text, msg_held.len);
+		write_behind_now(msg_file.fd, msg_held.text, msg_held.len);
 	msg_held.len = 0;
 }
 
@@ -139,6 +138,24 @@ msg_line_write(struct msg_line_sink *s, bool hold, const char *word, const char 
 		else if (!hold)
 			msg_held_write();
 	}
+}
+
+/* msg_lost - the file was full, and can be written again: what is missing in it */
+static void
+msg_lost(bool hold)
+{
+	static long long last;
+	char	text[120], buf[80];
+	size_t	bytes;
+	int	error = 0, n;
+
+	if (!write_behind_lost() || !msg_rate(&last, MSG_LOST_MS))
+		return;
+	bytes = write_behind_tell(&error);
+	n = snprintf(text, sizeof text, "%zu bytes of log lines could not be written: %s", bytes,
+	    strerror_r(error, buf, sizeof buf));
+	if (n > 0)
+		msg_line_write(&msg_file, hold, "warning: ", text, strlen(text), true);
 }
 
 void
@@ -190,6 +207,8 @@ msg_put(int level, const char *word, char *text, size_t len)
 			fprintf(stderr, "%s: %s%s\n", msg_stderr_tag, word, text);
 		if (msg_syslog_tag[0] != 0)
 			syslog(level | msg_syslog_facility, "%s%s", word, text);
+		if (msg_file.fd >= 0)
+			msg_lost(msg_held.hold);
 		if (msg_file.fd >= 0)
 			msg_line_write(&msg_file, msg_held.hold && level == LOG_INFO, word, text, len, true);
 		if (msg_dgram.fd >= 0)

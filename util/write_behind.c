@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -24,26 +25,61 @@ static struct {
 	bool	begin;			/* it is to write what there is */
 	volatile sig_atomic_t given_up;
 	struct behind_half half[2];
-} behind = { .lock = PTHREAD_MUTEX_INITIALIZER, .wanted = PTHREAD_COND_INITIALIZER, .done = PTHREAD_COND_INITIALIZER };
+	int	cut_fd;			/* there a line has no end; -1: nowhere. Of whoever writes, one at a time */
+	size_t	lost;			/* bytes that could not be written */
+	int	lost_error;
+	_Atomic bool lost_over;		/* and then something could */
+} behind = { .cut_fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER, .wanted = PTHREAD_COND_INITIALIZER, .done = PTHREAD_COND_INITIALIZER };
 
-static void
-behind_write(const struct behind_half *h)
+/* behind_put - how much of it could be written */
+static size_t
+behind_put(int fd, const char *data, size_t len)
 {
 	ssize_t n;
 
-	for (size_t at = 0; at < h->len; at += (size_t) n)
-		if ((n = write(h->fd, h->data + at, h->len - at)) <= 0) {
+	for (size_t at = 0; at < len; at += (size_t) n) {
+		errno = EIO;
+		if ((n = write(fd, data + at, len - at)) <= 0) {
 			if (n < 0 && errno == EINTR)
 				n = 0;
 			else
-				return;		/* nowhere to report it */
+				return at;
 		}
+	}
+	return len;
+}
+
+/* behind_write - a full disk may take a part of a line: what comes next begins a line of its own
+ * returns   how many bytes could not be written: see errno */
+static size_t
+behind_write(int fd, const char *data, size_t len)
+{
+	size_t	n;
+
+	if (fd == behind.cut_fd && behind_put(fd, "\n", 1) == 1)
+		behind.cut_fd = -1;
+	n = fd == behind.cut_fd ? 0 : behind_put(fd, data, len);
+	if (n > 0 && n < len && data[n - 1] != '\n')
+		behind.cut_fd = fd;
+	return len - n;
+}
+
+/* behind_count - with the lock */
+static void
+behind_count(size_t lost, int error)
+{
+	if (lost > 0) {
+		behind.lost += lost;
+		behind.lost_error = error;
+	}
+	atomic_store_explicit(&behind.lost_over, lost == 0 && behind.lost > 0, memory_order_relaxed);
 }
 
 static void * __attribute__((noreturn))
 behind_thread(void *ctx)
 {
 	struct behind_half h;
+	size_t	lost;
 
 	(void) ctx;
 	pthread_mutex_lock(&behind.lock);
@@ -57,8 +93,9 @@ behind_thread(void *ctx)
 		behind.writing = true;
 		behind.begin = false;
 		pthread_mutex_unlock(&behind.lock);
-		behind_write(&h);
+		lost = behind_write(h.fd, h.data, h.len);
 		pthread_mutex_lock(&behind.lock);
+		behind_count(lost, errno);
 		behind.writing = false;
 		pthread_cond_signal(&behind.done);
 	}
@@ -73,6 +110,9 @@ behind_forked(void)
 	pthread_cond_init(&behind.done, NULL);
 	behind.started = behind.writing = behind.begin = false;
 	behind.half[0].len = 0;
+	behind.cut_fd = -1;			/* the parent tells */
+	behind.lost = 0;
+	behind_count(0, 0);
 }
 
 static bool
@@ -165,6 +205,42 @@ write_behind_wait(void)
 	while (behind.writing || behind.half[0].len > 0)
 		pthread_cond_wait(&behind.done, &behind.lock);
 	pthread_mutex_unlock(&behind.lock);
+}
+
+void
+write_behind_now(int fd, const void *data, size_t n)
+{
+	size_t	lost;
+
+	if (behind.given_up) {
+		behind_put(fd, data, n);
+		return;
+	}
+	write_behind_wait();
+	lost = behind_write(fd, data, n);
+	pthread_mutex_lock(&behind.lock);
+	behind_count(lost, errno);
+	pthread_mutex_unlock(&behind.lock);
+}
+
+bool
+write_behind_lost(void)
+{
+	return atomic_load_explicit(&behind.lost_over, memory_order_relaxed) && !behind.given_up;
+}
+
+size_t
+write_behind_tell(int *error_r)
+{
+	size_t	n;
+
+	pthread_mutex_lock(&behind.lock);
+	n = behind.lost;
+	*error_r = behind.lost_error;
+	behind.lost = 0;
+	behind_count(0, 0);
+	pthread_mutex_unlock(&behind.lock);
+	return n;
 }
 
 void

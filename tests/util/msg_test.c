@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -45,6 +46,7 @@ static int
 fix_setup(void **state)
 {
 	(void) state;
+	(void) write_behind_tell(&(int) { 0 });	/* what tests before could not write */
 	memset(&fix, 0, sizeof fix);
 	strcpy(fix.dir, "/tmp/vouch-test.XXXXXX");
 	if (mkdtemp(fix.dir) == NULL)
@@ -299,6 +301,47 @@ test_slow_file(void **state)
 	close(fd);
 }
 
+/* a disk that is full in the middle of a line, and then is not: every line that could be written is one, and the rest is told */
+static void
+test_full(void **state)
+{
+	static char buf[20000];
+	struct rlimit all, some;
+
+	(void) state;
+	msg_to_stderr(NULL);
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &all), 0);
+	some = all;
+	for (int i = 0; i < 2; i++) {			/* line by line; by the thread */
+		assert_int_equal(msg_to_file(fix.path, "h", "t", 0600), 0);
+		if (i == 1)
+			msg_hold();
+		msg_info("one");
+		msg_flush();
+		if (i == 1)
+			msg_hold();
+		some.rlim_cur = strlen(fix_read(buf, sizeof buf)) + 10;
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &some), 0);
+		msg_info("two");
+		msg_info("three");
+		msg_pass();
+		write_behind_wait();
+		assert_int_equal(strlen(fix_read(buf, sizeof buf)), some.rlim_cur);
+		msg_info("four");
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &all), 0);
+		msg_info("five");
+		msg_info("six");
+		fix_match(fix_read(buf, sizeof buf), i == 1 ? "^[^\n]*: one\n.{10}\n[^\n]*: five\n[^\n]*: six\n$" :
+		    "^[^\n]*: one\n.{10}\n[^\n]*: five\n"
+		    "[^\n]*: warning: [0-9]* bytes of log lines could not be written: File too large\n[^\n]*: six\n$");
+		assert_int_equal(write_behind_lost(), i == 1);	/* told once a minute */
+		assert_int_equal(unlink(fix.path), 0);
+		msg_to_file(NULL, NULL, NULL, 0);
+	}
+	signal(SIGXFSZ, SIG_DFL);
+}
+
 /* msg_info_text writes what msg_info would */
 static void
 test_text_ready(void **state)
@@ -491,6 +534,7 @@ main(void)
 		T(test_errno),
 		T(test_file),
 		T(test_hold), T(test_slow_file),
+		T(test_full),
 		T(test_text_ready),
 		T(test_next_second),
 		T(test_dgram),
