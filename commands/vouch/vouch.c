@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -239,6 +240,7 @@ main(int argc, char **argv)
 	int	c, ret;
 
 	msg_to_stderr("vouch");
+	signal(SIGXFSZ, SIG_IGN);		/* the write says so */
 	while ((c = getopt_long(argc, argv, "+c:hv", longs, NULL)) != -1) {
 		switch (c) {
 		case 'c':

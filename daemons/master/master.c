@@ -86,6 +86,7 @@ master_clean(void)
 	closefrom(STDERR_FILENO + 1);
 	umask(077);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);	/* a log file that is too large is a full one */
 	for (size_t i = 0; i < NELEM(signals); i++)
 		signal(signals[i], SIG_DFL);	/* an ignored signal would never reach the loop */
 	if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur < lim.rlim_max) {

@@ -54,3 +54,12 @@ $V update a@example.com ok 250 || fail "full log: update"
 want "full log: answer" "$($V query a@example.com)" "a@example.com: deliverable (250)"
 $V stop >"$T/said" 2>&1 || fail "full log: stop: $(cat "$T/said")"
 off log
+
+# neither does one that is larger than a file may be
+yes "a line" | head -c 25000000 >"$(vouch_log d)"
+(ulimit -f 20000; exec $V start) >"$T/said" 2>&1 || fail "log at its limit: $(cat "$T/said")"
+want "log at its limit: answer" "$($V query a@example.com)" "a@example.com: deliverable (250)"
+(ulimit -f 20000; exec $V logrotate) >"$T/said" 2>&1 || fail "log at its limit: logrotate: $(cat "$T/said")"
+$V reload >"$T/said" 2>&1 || fail "log at its limit: reload: $(cat "$T/said")"
+$V stop >"$T/said" 2>&1 || fail "log at its limit: stop: $(cat "$T/said")"
+grep -q 'bytes of log lines could not be written: File too large' "$(vouch_log d)" || fail "log at its limit: nothing is said"
