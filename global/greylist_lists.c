@@ -13,6 +13,7 @@
 #include <util/msg.h>
 
 #define LISTS_FILES	32		/* of one parameter */
+#define LISTS_REST_MS	1000		/* a file that has changed has to keep still for so long */
 
 enum lists_kind { LISTS_CLIENT, LISTS_RECIPIENT, LISTS_SENDER, LISTS_REGEXP, LISTS_EXCLUDE, LISTS_KINDS };
 
@@ -28,6 +29,7 @@ struct greylist_lists {
 	size_t	n[LISTS_KINDS];
 	const char *delimiter;
 	int64_t	interval_ms, looked_ms;
+	bool	moving;			/* some file has just changed */
 	struct buf text;
 	struct buf subject;
 	unsigned over;
@@ -130,13 +132,16 @@ greylist_lists_free(struct greylist_lists **lp)
 void
 greylist_lists_check(struct greylist_lists *l, int64_t now_ms, bool at_once)
 {
-	if (!at_once && now_ms - l->looked_ms < l->interval_ms)
+	if (!at_once && now_ms - l->looked_ms < (l->moving ? LISTS_REST_MS : l->interval_ms))
 		return;
 	l->looked_ms = now_ms;
+	l->moving = false;
 	for (int kind = 0; kind < LISTS_KINDS; kind++)
-		for (size_t i = 0; i < l->n[kind]; i++)
-			if (list_file_look(&l->file[kind][i].file, &l->text))
+		for (size_t i = 0; i < l->n[kind]; i++) {
+			if (list_file_look(&l->file[kind][i].file, at_once, &l->text))
 				lists_load(l, (enum lists_kind) kind, &l->file[kind][i]);
+			l->moving |= l->file[kind][i].file.moving;
+		}
 	buf_shrink(&l->text, 64u << 10);
 }
 

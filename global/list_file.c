@@ -47,12 +47,13 @@ list_file_trouble(struct list_file *f, const char *what)
 }
 
 bool
-list_file_look(struct list_file *f, struct buf *text)
+list_file_look(struct list_file *f, bool at_once, struct buf *text)
 {
 	struct stat before, after;
 	int	fd = -1;
 	bool	ok;
 
+	f->moving = false;
 	if (f->dirfd < 0 || fstatat(f->dirfd, f->name, &before, 0) < 0) {
 		if (f->dirfd < 0)
 			errno = ENOENT;
@@ -60,6 +61,11 @@ list_file_look(struct list_file *f, struct buf *text)
 		return false;
 	}
 	if (f->known && list_file_same(&before, &f->seen) && !f->trouble)
+		return false;
+	/* who writes in place may take his time: empty, or half, it is nothing to go by */
+	f->moving = !at_once && !(f->known && list_file_same(&before, &f->seen)) && !list_file_same(&before, &f->next);
+	f->next = before;
+	if (f->moving)
 		return false;
 	buf_reset(text);
 	if (!S_ISREG(before.st_mode)) {
@@ -75,8 +81,10 @@ list_file_look(struct list_file *f, struct buf *text)
 	ok = fstat(fd, &after) == 0 && list_file_same(&before, &after) && (off_t) text->len == after.st_size &&
 	    fstatat(f->dirfd, f->name, &after, 0) == 0 && list_file_same(&before, &after);
 	sock_close(&fd);
-	if (!ok)
-		return false;				/* being written: next time */
+	if (!ok) {
+		f->moving = true;			/* being written: next time */
+		return false;
+	}
 	if (f->trouble)
 		msg_info("%s: can be read again", f->path);
 	f->trouble = false;

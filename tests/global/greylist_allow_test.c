@@ -27,11 +27,15 @@ greylist_test_lists(void **state)
 	test_dir_file("clients", "192.0.2.0/24\n");
 	world_at(9);
 	world_expect("not looked at yet", world_decide(&q), "early");
+	world_at(10);
+	world_expect("it may be being written", world_decide(&q), "early");
 	world_at(11);
 	world_expect("clients", world_decide(&q), "allow-client");
 	assert_string_equal(world.res.rule, "clients:1");
 	assert_non_null(strstr(world.log, " rule=clients:1 "));
 	test_dir_file("clients", "# nothing\n");
+	world_at(21);
+	world_expect("emptied, and may be being written", world_decide(&q), "allow-client");
 	world_at(22);
 	world_expect("emptied", world_decide(&q), "early");
 	test_dir_file("rcpts", "x@y\nB@Example.com\n");

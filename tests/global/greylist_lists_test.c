@@ -286,6 +286,16 @@ test_write(const char *path, const char *text)
 	fclose(f);
 }
 
+/* test_moves - a change is seen, and taken at the next look */
+static void
+test_moves(struct list_file *f, struct buf *text)
+{
+	assert_false(list_file_look(f, false, text));
+	assert_true(f->moving);
+	assert_true(list_file_look(f, false, text));
+	assert_false(f->moving);
+}
+
 static void
 greylist_lists_test_file(void **state)
 {
@@ -299,35 +309,49 @@ greylist_lists_test_file(void **state)
 	snprintf(other, sizeof other, "%s/other", dir);
 	list_file_init(&f, path);
 	logged.n = 0;
-	assert_false(list_file_look(&f, &text));
+	assert_false(list_file_look(&f, true, &text));
 	assert_int_equal(logged.n, 0);			/* it never was there */
 	test_write(path, "one");
-	assert_true(list_file_look(&f, &text));
+	test_moves(&f, &text);
 	assert_string_equal(buf_str(&text), "one");
-	assert_false(list_file_look(&f, &text));
+	assert_false(list_file_look(&f, false, &text));
+	/* written in place, slowly: empty, then half, then all of it; never read before it keeps still */
+	test_write(path, "");
+	assert_false(list_file_look(&f, false, &text));
+	assert_true(f.moving);
+	test_write(path, "two");
+	assert_false(list_file_look(&f, false, &text));
+	assert_true(f.moving);
 	test_write(path, "two!");
-	assert_true(list_file_look(&f, &text));
+	test_moves(&f, &text);
+	assert_string_equal(buf_str(&text), "two!");
 	test_write(other, "three");
 	assert_int_equal(rename(other, path), 0);
-	assert_true(list_file_look(&f, &text));
+	test_moves(&f, &text);
 	assert_string_equal(buf_str(&text), "three");
 	test_write(path, "");
-	assert_true(list_file_look(&f, &text));
+	test_moves(&f, &text);
 	assert_int_equal(text.len, 0);
 	assert_int_equal(unlink(path), 0);
-	assert_false(list_file_look(&f, &text));
-	assert_false(list_file_look(&f, &text));
+	assert_false(list_file_look(&f, false, &text));
+	assert_false(list_file_look(&f, false, &text));
 	assert_int_equal(logged.n, 1);			/* one warning */
 	assert_non_null(strstr(logged.last, "what was read before stays in force"));
 	assert_int_equal(mkdir(path, 0700), 0);
-	assert_false(list_file_look(&f, &text));
+	assert_false(list_file_look(&f, false, &text));
+	assert_false(list_file_look(&f, false, &text));
+	assert_false(list_file_look(&f, false, &text));
 	assert_int_equal(logged.n, 1);
 	assert_int_equal(rmdir(path), 0);
 	test_write(path, "back");
-	assert_true(list_file_look(&f, &text));
+	test_moves(&f, &text);
 	assert_int_equal(logged.n, 2);
 	assert_string_equal(buf_str(&text), "back");
 	assert_string_equal(list_file_rule(&f, 7), "list:7");
+	list_file_fini(&f);
+	list_file_init(&f, path);
+	assert_true(list_file_look(&f, true, &text));		/* at the start what is there is taken */
+	assert_false(f.moving);
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(rmdir(dir), 0);
 	list_file_fini(&f);
