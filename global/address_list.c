@@ -15,6 +15,7 @@
 struct address_list {
 	bool	columns;		/* while it is read: there may be a second one */
 	unsigned bare;			/* entries without it */
+	unsigned odd;			/* words in it that are no clients */
 	struct name_table addresses;	/* user@domain, user@; the value is the number of the entry, as in domains */
 	struct name_table domains;
 	struct address_entry {
@@ -28,9 +29,9 @@ struct address_list {
 
 /* address_list_clients - the second column, commas as line ends */
 static struct client_list *
-address_list_clients(const struct address_list *l, char *column, unsigned line, const char **why)
+address_list_clients(struct address_list *l, char *column, unsigned line, const char **why)
 {
-	struct list_count count = { 0, 0 };
+	struct list_count count = { 0, l->odd };	/* all of them together are reported as those of one file */
 	char   *file = mem_printf("%s, line %u", l->file, line);
 	struct client_list *clients;
 
@@ -39,8 +40,9 @@ address_list_clients(const struct address_list *l, char *column, unsigned line, 
 			*p = '\n';
 	clients = client_list_parse(file, column, strlen(column), &count);
 	mem_free(&file);
-	if (count.rejected == 0 && count.entries > 0)
+	if (count.rejected == l->odd && count.entries > 0)
 		return clients;
+	l->odd = count.rejected;
 	client_list_free(&clients);
 	*why = "the second column is a list of clients, separated by commas";
 	return NULL;

@@ -7,7 +7,6 @@
 #include <util/mem.h>
 #include <util/msg.h>
 
-#define LIST_REJECTS	20		/* reported one by one */
 #define LIST_WHY_MAX	1000
 
 static bool

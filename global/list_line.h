@@ -6,6 +6,8 @@
 
 #include <util/buf.h>
 
+#define LIST_REJECTS	20		/* lines of a file that are reported one by one */
+
 /* what became of a file: for the line that says so */
 struct list_count { unsigned entries, rejected; };
 

@@ -36,6 +36,7 @@ regexp_list_parse(const char *file, const char *text, size_t len, struct list_co
 	struct regexp_list *l = mem_alloc(sizeof *l);
 	struct buf why = BUF_INIT(1000);
 	struct list_line at = { .next = text, .end = text + len };
+	unsigned capitals = 0;
 	const char *nl;
 	struct pattern *p;
 
@@ -46,6 +47,8 @@ regexp_list_parse(const char *file, const char *text, size_t len, struct list_co
 		nl = memchr(at.text, '\n', (size_t) (at.end - at.text));
 		at.len = (size_t) ((nl != NULL ? nl : at.end) - at.text);
 		at.next = nl != NULL ? nl + 1 : at.end;
+		if (at.len > 0 && at.text[at.len - 1] == '\r')
+			at.len--;
 		if (at.len == 0 || at.text[0] == '#')
 			continue;
 		buf_reset(&why);
@@ -60,7 +63,7 @@ regexp_list_parse(const char *file, const char *text, size_t len, struct list_co
 			list_line_reject(file, &at, buf_str(&why), count);
 			continue;
 		}
-		if (regexp_list_capital(at.text, at.len))
+		if (regexp_list_capital(at.text, at.len) && capitals++ < LIST_REJECTS)
 			msg_warn("%s, line %u: upper-case letters never match: the text is made lower-case", file, at.line);
 		if (l->n % 64 == 0)
 			l->entry = mem_grow(l->entry, l->n + 64, sizeof l->entry[0]);

@@ -260,6 +260,42 @@ greylist_lists_test_regexp(void **state)
 		assert_true(to.tv_sec - from.tv_sec < 20);	/* it would take longer than anything */
 		regexp_list_free(&l);
 	}
+	/* from another system: the end of a line is none of the expression's */
+	{
+		static const char text[] = "# comment\r\n\r\n^192\\.0\\.2\\.7/\r\nb@y$\r\n";
+		struct list_count count = { 0, 0 };
+		struct regexp_list *l = regexp_list_parse("nogreylist", text, sizeof text - 1, &count);
+		unsigned over = 0;
+
+		assert_int_equal(count.entries, 2);
+		assert_int_equal(count.rejected, 0);
+		assert_int_equal(regexp_list_match(l, "192.0.2.7/a@x/c@y", 17, &over), 3);
+		assert_int_equal(regexp_list_match(l, "192.0.2.8/a@x/b@y", 17, &over), 4);
+		regexp_list_free(&l);
+	}
+	/* a file that is something else altogether does not fill the log */
+	{
+		struct buf many = BUF_INIT(1 << 20);
+		struct list_count count = { 0, 0 };
+		struct regexp_list *l;
+		struct address_list *senders;
+		unsigned bare;
+
+		for (int i = 0; i < 1000; i++)
+			buf_adds(&many, "X y,z w\n");
+		logged.n = 0;
+		l = regexp_list_parse("nogreylist", buf_str(&many), many.len, &count);
+		assert_int_equal(count.entries, 1000);
+		assert_int_equal(logged.n, 20);
+		logged.n = 0;
+		count = (struct list_count) { 0, 0 };
+		senders = address_list_parse("senders", buf_str(&many), many.len, "", true, &count, &bare);
+		assert_int_equal(count.rejected, 1000);
+		assert_in_range(logged.n, 20, 40);
+		address_list_free(&senders);
+		regexp_list_free(&l);
+		buf_fini(&many);
+	}
 	/* at most so many lines */
 	{
 		struct buf many = BUF_INIT(1 << 20);
