@@ -46,6 +46,19 @@ ms_leave(void)
 	_exit(0);
 }
 
+/* ms_terminated - a master that stops ends us, clients or not; what they were answered is counted and in the log */
+static void
+ms_terminated(void *ctx, int signo)
+{
+	(void) ctx;
+	if (ms_process.ops->tally != NULL)
+		ms_process.ops->tally();
+	msg_flush();
+	signal(signo, SIG_DFL);
+	ev_signal_set(ms_process.loop, signo, NULL, NULL);
+	raise(signo);
+}
+
 static void
 ms_leave_if_done(void)
 {
@@ -438,6 +451,7 @@ multi_server_main(int argc, char **argv, const struct multi_server *ops)
 		ops->pre_jail(ms_process.params, cf);
 	ms_jail(args.chroot, args.unpriv);
 	ms_process.loop = ev_loop_new();
+	ev_signal_set(ms_process.loop, SIGTERM, ms_terminated, NULL);
 	ms_process.listen_io = mem_array((size_t) ms_process.listeners, sizeof *ms_process.listen_io);
 	for (int i = 0; i < ms_process.listeners; i++)
 		sock_nonblock(MASTER_LISTEN_FD + i, true);

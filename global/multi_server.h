@@ -58,6 +58,8 @@ struct multi_server {
 	bool	  (*busy)(void);
 	/* leaving: last call before the process ends by itself */
 	void	  (*leaving)(void);
+	/* tally: hand over what was counted; SIGTERM ends the process without leaving */
+	void	  (*tally)(void);
 };
 
 /* multi_server_main - the whole life of a daemon; never returns */

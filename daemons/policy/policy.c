@@ -79,7 +79,7 @@ main(int argc, char **argv)
 	static const struct multi_server server = {
 		.name = "policy", .persistent = true, .pre_jail = policy_pre_jail, .start = policy_start,
 		.opened = policy_opened, .input = policy_input, .eof = policy_eof, .closed = policy_closed,
-		.busy = policy_busy, .leaving = policy_leaving,
+		.busy = policy_busy, .leaving = policy_leaving, .tally = stats_file_flush,
 	};
 
 	multi_server_main(argc, argv, &server);

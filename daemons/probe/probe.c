@@ -185,7 +185,7 @@ main(int argc, char **argv)
 	static const struct multi_server server = {
 		.name = "probe", .persistent = true, .pre_jail = probe_pre_jail, .start = probe_start,
 		.opened = submission_opened, .input = submission_input, .closed = submission_closed,
-		.draining = probe_draining, .busy = probe_busy, .leaving = probe_leaving,
+		.draining = probe_draining, .busy = probe_busy, .leaving = probe_leaving, .tally = probe_count,
 	};
 
 	multi_server_main(argc, argv, &server);

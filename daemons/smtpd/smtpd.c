@@ -211,13 +211,19 @@ smtpd_pre_jail(const struct params *p, const struct main_cf *cf)
 }
 
 static void
+smtpd_tally(void)
+{
+	stats_file_flush();
+	plugin_stats_flush(smtpd.plugins);
+}
+
+static void
 smtpd_house(void *ctx)
 {
 	(void) ctx;
-	stats_file_flush();
+	smtpd_tally();
 	if (smtpd.clients != NULL)
 		client_count_check(smtpd.clients);
-	plugin_stats_flush(smtpd.plugins);
 	ev_timer_set(smtpd.loop, &front.house, SMTPD_HOUSE_MS, smtpd_house, NULL);
 }
 
@@ -323,7 +329,7 @@ main(int argc, char **argv)
 		.name = "smtpd", .persistent = true, .pass = true, .pre_jail = smtpd_pre_jail, .start = smtpd_start,
 		.opened = smtpd_opened, .input = smtpd_input, .closed = smtpd_closed,
 		.early = smtpd_early, .secured = smtpd_secured, .dismiss = smtpd_dismiss,
-		.draining = smtpd_draining, .leaving = smtpd_leaving,
+		.draining = smtpd_draining, .leaving = smtpd_leaving, .tally = smtpd_tally,
 	};
 
 	if (argc > 1 && strcmp(argv[argc - 1], "-t") == 0)	/* a master gives it with a type */

@@ -106,6 +106,12 @@ verify_clean_if_due(void)
 /* the house */
 
 static void
+verify_tally(void)
+{
+	stats_flush(shmtab_words(verify_store_table(verify_store)));
+}
+
+static void
 verify_house(void *ctx)
 {
 	static long long last;
@@ -117,7 +123,7 @@ verify_house(void *ctx)
 	buf_fini(&why);
 	verify_clean_if_due();
 	verify_probe_count();
-	stats_flush(shmtab_words(verify_store_table(verify_store)));
+	verify_tally();
 	ev_timer_set(verify_loop, &verify_house_timer, VERIFY_HOUSE_MS, verify_house, NULL);
 }
 
@@ -126,7 +132,7 @@ verify_leaving(void)
 {
 	if (verify_clean.running && verify_clean.part > 0)
 		verify_clean_log("partial");
-	stats_flush(shmtab_words(verify_store_table(verify_store)));
+	verify_tally();
 	verify_store_close(&verify_store);
 }
 
@@ -244,6 +250,7 @@ static const struct multi_server verify_ops = {
 	.closed = verify_closed,
 	.busy = verify_busy,
 	.leaving = verify_leaving,
+	.tally = verify_tally,
 };
 
 int
