@@ -54,7 +54,7 @@ void	msg_pass(void);
 void	msg_flush(void);
 bool	msg_kept(void);			/* whether there are such lines */
 
-/* msg_catch - for tests: every line is handed to fn instead (level, "word text"); NULL ends it */
+/* msg_catch - for tests, and commands that count what is said: every line is handed to fn instead (level, "word text"); NULL ends it */
 typedef void msg_catch_fn(void *ctx, int level, const char *line);
 void	msg_catch(msg_catch_fn *, void *ctx);
 

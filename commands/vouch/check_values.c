@@ -3,11 +3,15 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 #include <unistd.h>
 
+#include <global/addr_list.h>
 #include <global/db_conf.h>
+#include <global/greylist_lists.h>
 #include <global/greylist_record.h>
 #include <util/mem.h>
+#include <util/msg.h>
 
 #include "check.h"
 #include "vouch.h"
@@ -26,13 +30,13 @@ check_prefixed(const char *value, const char *list)
 
 /* check_map - vouch reads the names of Postfix's tables, and says what becomes of them */
 static void
-check_map(struct check *c)
+check_map(struct check *c, const char *name, const char *map)
 {
-	const char *map = c->params->address_verify_map, *reason;
+	const char *reason;
 	const struct pg_lib *lib = NULL;
 	struct db_conf *db = NULL;
 	struct buf shown = BUF_INIT(4096), why = BUF_INIT(1024);
-	char   *where = check_where(c, "address_verify_map");
+	char   *where = check_where(c, name);
 
 	db_conf_hide(&shown, map);		/* there may be a password in it */
 	if (map[0] != 0 && !db_conf_is(map))
@@ -252,11 +256,78 @@ check_greylist(struct check *c)
 	buf_fini(&why);
 }
 
+/* check_greylist_networks - words that will be left out */
+static void
+check_greylist_networks(struct check *c)
+{
+	char   *where = check_where(c, "greylist_exempt_networks"), *word;
+	size_t	n;
+
+	for (const char *p = c->params->greylist_exempt_networks; p += strspn(p, " \t,"), *p != 0; p += n) {
+		n = strcspn(p, " \t,");
+		word = mem_strndup(p, n);
+		if (addr_list_check(word) != NULL)
+			check_warn(c, "%s: '%s' is not an address or network: it is left out", where, word);
+		free(word);
+	}
+	free(where);
+}
+
+/* check_list_said - what the reader of lists says: trouble is for us, how many entries there are is not */
+static void
+check_list_said(void *ctx, int level, const char *line)
+{
+	static const char word[] = "warning: ";
+
+	if (level <= LOG_WARNING)
+		check_warn(ctx, "%s", line + (strncmp(line, word, sizeof word - 1) == 0 ? sizeof word - 1 : 0));
+}
+
+/* check_greylist_lists - those that are there are read; a default that is not is meant to be so */
+static void
+check_greylist_lists(struct check *c)
+{
+	const struct params *p = c->params;
+	const struct { const char *name, *files; } lists[] = {
+		{ "greylist_auto_allow_exclude", p->greylist_auto_allow_exclude },
+		{ "greylist_client_allowlist", p->greylist_client_allowlist },
+		{ "greylist_exempt_regexp_file", p->greylist_exempt_regexp_file },
+		{ "greylist_recipient_allowlist", p->greylist_recipient_allowlist },
+		{ "greylist_sender_allowlist", p->greylist_sender_allowlist },
+	};
+	const struct main_cf_entry *e;
+	struct greylist_lists *read;
+	char   *where, *path;
+	size_t	n;
+
+	for (size_t i = 0; i < NELEM(lists); i++) {
+		if ((e = main_cf_get(c->cf, lists[i].name)) == NULL || e->line == 0)
+			continue;
+		where = check_where(c, lists[i].name);
+		for (const char *f = lists[i].files; f += strspn(f, " \t,"), *f != 0; f += n) {
+			n = strcspn(f, " \t,");
+			path = mem_strndup(f, n);
+			if (access(path, F_OK) < 0 && (errno == ENOENT || errno == ENOTDIR))
+				check_warn(c, "%s: %s: %s: it is an empty list", where, path, strerror(errno));
+			free(path);
+		}
+		free(where);
+	}
+	msg_catch(check_list_said, c);
+	read = greylist_lists_open(p);
+	greylist_lists_free(&read);
+	msg_catch(NULL, NULL);
+}
+
 void
 check_values(struct check *c)
 {
 	check_greylist(c);
-	check_map(c);
+	check_greylist_networks(c);
+	check_greylist_lists(c);
+	check_map(c, "address_verify_map", c->params->address_verify_map);
+	if (strcmp(c->params->greylist_map, c->params->address_verify_map) != 0)
+		check_map(c, "greylist_map", c->params->greylist_map);
 	check_maillog(c);
 	check_names(c);
 }
