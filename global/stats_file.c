@@ -1,6 +1,9 @@
 /* global/stats_file.c - where a daemon without an address table of its own hands its counters over */
 #include "stats_file.h"
 
+#include <errno.h>
+#include <string.h>
+
 #include <global/stats.h>
 #include <global/verify_store.h>
 #include <util/msg.h>
@@ -14,7 +17,7 @@ stats_file_open(int data_fd, const struct params *p)
 	const char *why;
 
 	if (data_fd >= 0 && shmtab_open(&stats_file, data_fd, VERIFY_STORE_FILE, (uint64_t) p->address_verify_cache_size, &why) < 0) {
-		msg_warn("%s: %s: nothing is counted", VERIFY_STORE_FILE, why);
+		msg_warn("%s: %s: %s: nothing is counted", VERIFY_STORE_FILE, why, strerror(errno));
 		stats_file = NULL;
 	}
 }

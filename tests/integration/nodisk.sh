@@ -1,5 +1,6 @@
 # nodisk.sh - directories on file systems that are full, or read-only: refused in one clear line, nothing half-started
 . ./lib.sh
+. ./lib_policy.sh
 need_root
 
 vouch_make d address_verify_cache_size=1M
@@ -63,3 +64,13 @@ want "log at its limit: answer" "$($V query a@example.com)" "a@example.com: deli
 $V reload >"$T/said" 2>&1 || fail "log at its limit: reload: $(cat "$T/said")"
 $V stop >"$T/said" 2>&1 || fail "log at its limit: stop: $(cat "$T/said")"
 grep -q 'bytes of log lines could not be written: File too large' "$(vouch_log d)" || fail "log at its limit: nothing is said"
+
+# a file of shared memory that cannot be used costs its use, and the cause is named
+rm -f "$T/d/data/verify_cache.vouch"
+mkdir "$T/d/data/verify_cache.vouch"
+policy_service d policy unix
+$V start >"$T/said" 2>&1 || fail "no table: $(cat "$T/said")"
+policy_want 'DEFER_IF_PERMIT *' "$T/d/queue/private/policy" client_address=192.0.2.1 client_name=unknown sender=a@x.test recipient=b@x.test
+grep -q 'policy.*warning: verify_cache.vouch: cannot be opened: Is a directory: nothing is counted' "$(vouch_log d)" ||
+    fail "no table: the cause is not in the log"
+$V stop >"$T/said" 2>&1 || fail "no table: stop: $(cat "$T/said")"
