@@ -288,6 +288,23 @@ file_unretire(const struct shmtab_map *m)
 	}
 }
 
+/* file_temp - the name of what will be at->name: whoever has the lock of that one may make it, and remove it */
+static bool
+file_temp(const struct shmtab_where *at, char temp[NAME_MAX + 1])
+{
+	return snprintf(temp, NAME_MAX + 1, "%s.new", at->name) <= NAME_MAX;
+}
+
+/* file_tidy - somebody died over making another file, and nobody wants one any more */
+static void
+file_tidy(const struct shmtab_where *at)
+{
+	char	temp[NAME_MAX + 1];
+
+	if (file_temp(at, temp))
+		unlinkat(at->dirfd, temp, 0);
+}
+
 /* file_replace - make a new file, with what is in from (may be NULL), and give it the name
  * The new file is locked like the old one before anybody can see it. */
 static struct shmtab_map *
@@ -299,7 +316,7 @@ file_replace(const struct shmtab_where *at, struct shmtab_map *from, uint32_t ol
 	int	fd, saved;
 
 	*why_r = "its name is too long";
-	if ((size_t) snprintf(temp, sizeof temp, "%s.new", at->name) >= sizeof temp) {
+	if (!file_temp(at, temp)) {
 		errno = ENAMETOOLONG;
 		return NULL;
 	}
@@ -393,8 +410,10 @@ file_decide(struct shmtab_map **mp, int *fdp, const struct stat *st, const struc
 	if ((m = file_map(*fdp, &g, old_id, why_r)) == NULL)
 		return -1;
 	*fdp = -1;
-	if (at->create)
+	if (at->create) {
 		file_unretire(m);		/* somebody died over replacing it: we have his lock */
+		file_tidy(at);
+	}
 	if (at->create && !at->any_size && at->bytes != g.bytes && (*mp = file_replace(at, m, old_id, why_r)) != NULL)
 		shmtab_map_close(&m);
 	else

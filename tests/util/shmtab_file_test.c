@@ -481,6 +481,23 @@ file_death_while_changing_the_size(void **state)
 }
 
 /* somebody is stopped over it: calls fail, the first one after a while, the next ones at once */
+/* whoever died over making another size may be the last who wanted it: what he left goes as well */
+static void
+file_left_half_made_goes(void **state)
+{
+	struct shmtab *t = tab_open(TAB_MB);
+
+	(void) state;
+	put(t, "a", "1");
+	shmtab_close(&t);
+	file_write("tab.new", "half", 4, 0);
+	t = tab_open(TAB_MB);
+	assert_int_equal(file_size("tab.new"), -1);
+	assert_int_equal(file_size("tab"), TAB_MB);
+	assert_int_equal(tab_stat(t).rebuilt, 0);
+	shmtab_close(&t);
+}
+
 static void
 file_stop_while_changing_the_size(void **state)
 {
@@ -695,6 +712,7 @@ main(void)
 		T(file_of_another_size_keeps_its_entries),
 		T(file_made_smaller_keeps_what_fits),
 		T(file_users_move_to_the_new_size),
+		T(file_left_half_made_goes),
 		T(file_death_while_changing_the_size),
 		T(file_stop_while_changing_the_size),
 		T(file_replaced_or_removed),
