@@ -223,6 +223,28 @@ greys_allow_db(struct greys *g, const struct greys_envelope *e, const char *id, 
 	return ret;
 }
 
+/* greys_allow_net - whether client is an address, or a network just as workers make it of one: any other would be looked up by nobody */
+static bool
+greys_allow_net(struct greys *g, const struct greys_envelope *e, const char *client)
+{
+	struct buf net = BUF_INIT(1000);
+	struct client_addr a;
+	char   *address = mem_strndup(client, strcspn(client, "/"));
+	bool	ok = client_addr_parse(&a, e->address);
+
+	if (!ok && client_addr_parse(&a, address)) {
+		greylist_net(&g->keys, &a, &net);
+		if (!(ok = strcmp(buf_str(&net), client) == 0))
+			vouch_sorry("%s is no network that can be known: %s would be, see greylist_ipv4_prefix_length and "
+			    "greylist_ipv6_prefix_length; other networks go into a file of greylist_client_allowlist", client, buf_str(&net));
+	} else if (!ok)
+		vouch_sorry("%s is not an address or network, and only those can be known for themselves; names go into a file of "
+		    "greylist_client_allowlist", client);
+	mem_free(&address);
+	buf_fini(&net);
+	return ok;
+}
+
 int
 greys_allow(struct greys *g, char **argv, int argc)
 {
@@ -242,6 +264,10 @@ greys_allow(struct greys *g, char **argv, int argc)
 		return VOUCH_REFUSED;
 	}
 	greys_envelope_init(g, &e, argv[0], sender ? argv[1] : NULL, NULL);
+	if ((!sender || strchr(argv[0], '/') != NULL) && !greys_allow_net(g, &e, argv[0])) {
+		greys_envelope_fini(&e);
+		return VOUCH_REFUSED;
+	}
 	memset(&r, 0, sizeof r);
 	if (sender)
 		greylist_record_know(&r, &g->rules, g->now_s);
