@@ -170,6 +170,7 @@ ms_status_eof(void *ctx, int fd, unsigned events)
 	if (!ms_process.under_vouch && ms_process.clients_n + (ms_process.ops->busy != NULL && ms_process.ops->busy()) > 0) {
 		switch (fork()) {
 		case 0:
+			ev_signal_forked(ms_process.loop);
 			break;
 		case -1:
 			msg_warn("fork: %s: leaving without draining", strerror(errno));

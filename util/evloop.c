@@ -287,6 +287,19 @@ ev_signal_set(struct ev_loop *l, int signo, ev_signal_fn *fn, void *ctx)
 	ev_io_set(l, &l->sig_io, l->sigfd, EV_READ, ev_signal_read, l);
 }
 
+void
+ev_signal_forked(struct ev_loop *l)
+{
+	if (l->sigfd < 0)
+		return;
+	/* epoll waits for the signals of who gave it the descriptor, and has to be given it anew */
+	ev_io_cancel(l, &l->sig_io);
+	close(l->sigfd);
+	if ((l->sigfd = signalfd(-1, &l->sigs, SFD_CLOEXEC | SFD_NONBLOCK)) < 0)
+		msg_fatal("signalfd: %s", strerror(errno));
+	ev_io_set(l, &l->sig_io, l->sigfd, EV_READ, ev_signal_read, l);
+}
+
 /* turns */
 
 static unsigned

@@ -58,6 +58,8 @@ void	ev_defer_cancel(struct ev_loop *, struct ev_defer *);
  * one loop of a process may watch signals; registrations last until the loop is freed. Watched signals are blocked:
  * a child that is to exec something else must unblock them (sigprocmask) first */
 void	ev_signal_set(struct ev_loop *, int signo, ev_signal_fn *, void *ctx);
+/* ev_signal_forked - in a child that goes on with the loop: from now on its own signals are heard, not its parent's */
+void	ev_signal_forked(struct ev_loop *);
 
 int64_t	ev_now_ms(const struct ev_loop *);	/* monotonic */
 int64_t	ev_wall_s(const struct ev_loop *);	/* seconds since 1970 */

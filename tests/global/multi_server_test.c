@@ -84,6 +84,11 @@ echo_input(struct ms_client *ms, void *ctx, const char *data, size_t n, size_t *
 		if (strncmp(e->line, "echo ", 5) == 0) {
 			echo_say(ms, e->line + 5, strlen(e->line + 5));
 			echo_say(ms, "\n", 1);
+		} else if (strcmp(e->line, "pid") == 0) {
+			char	text[16];
+			int	len = snprintf(text, sizeof text, "%7d\n", (int) getpid());
+
+			echo_say(ms, text, (size_t) len);
 		} else if (strcmp(e->line, "hold") == 0) {
 			ev_timer_set(echo_loop, &e->timer, 50, echo_held, e);
 			return MS_HOLD;
@@ -495,6 +500,30 @@ test_drain_by_fork(void **state)
 	mini_master_fini(&m);
 }
 
+/* a master that stops says so with SIGTERM: heard by a worker, and by the child that a draining one has left behind */
+static void
+test_terminated(void **state)
+{
+	struct mini_master m;
+	char	text[16];
+	int	fd;
+
+	(void) state;
+	begin(&m, "ipc_idle = 60s\n", false, NULL);
+	fd = hello(&m);
+	assert_int_equal(kill(m.pid, SIGTERM), 0);
+	closed(fd, WAIT_MS);
+	assert_int_equal(exit_status(m.pid), 1000 + SIGTERM);
+	mini_master_start(&m, "/proc/self/exe", NULL);
+	fd = hello(&m);
+	assert_int_equal(exit_status(mini_master_reload(&m)), 0);
+	assert_int_equal(sock_write_all(fd, "pid\n", 4, WAIT_MS), 0);
+	assert_int_equal(test_read_some(fd, text, sizeof text, 8, WAIT_MS), 8);
+	assert_int_equal(kill(atoi(text), SIGTERM), 0);
+	closed(fd, WAIT_MS);
+	mini_master_fini(&m);
+}
+
 static void
 test_limits_of_life(void **state)
 {
@@ -751,6 +780,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_drain_in_place),
 		cmocka_unit_test(test_drain_limit),
 		cmocka_unit_test(test_drain_by_fork),
+		cmocka_unit_test(test_terminated),
 		cmocka_unit_test(test_limits_of_life),
 		cmocka_unit_test(test_bad_start),
 		cmocka_unit_test(test_lost_wakeup),
