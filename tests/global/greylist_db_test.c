@@ -303,7 +303,7 @@ world_cmp(const void *a, const void *b)
 	return strcmp(((const struct world_row *) a)->id, ((const struct world_row *) b)->id);
 }
 
-static void
+static void __attribute__((format(printf, 2, 3)))
 world_expect(const char *id, const char *fmt, ...)
 {
 	struct world_row *r = &world.row[world.expected++];
