@@ -63,14 +63,6 @@ pg_arg_int(struct pg_args *a, int64_t v)
 }
 
 void
-pg_arg_int4(struct pg_args *a, int32_t v)
-{
-	pg_arg_open(a, PG_TYPE_INT4);
-	pg_put32(a, (uint32_t) v);
-	pg_arg_grown(a);
-}
-
-void
 pg_arg_text(struct pg_args *a, const char *s, size_t len)
 {
 	pg_arg_open(a, PG_TYPE_TEXT);

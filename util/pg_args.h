@@ -14,7 +14,7 @@
 #define PG_ARGS_BYTES	((size_t) 8 << 20)
 
 /* PostgreSQL's own numbers for its types; the same in the engines that speak its protocol */
-enum { PG_TYPE_INT4 = 23, PG_TYPE_INT = 20, PG_TYPE_TEXT = 25, PG_TYPE_INT_ARRAY = 1016, PG_TYPE_TEXT_ARRAY = 1009 };
+enum { PG_TYPE_INT = 20, PG_TYPE_TEXT = 25, PG_TYPE_INT_ARRAY = 1016, PG_TYPE_TEXT_ARRAY = 1009 };
 
 struct pg_args {
 	struct buf mem;
@@ -30,7 +30,6 @@ void	pg_args_init(struct pg_args *);
 void	pg_args_fini(struct pg_args *);
 /* each call adds the next parameter, $1 first */
 void	pg_arg_int(struct pg_args *, int64_t);
-void	pg_arg_int4(struct pg_args *, int32_t);	/* for functions that want an integer, not a bigint */
 void	pg_arg_text(struct pg_args *, const char *, size_t len);
 void	pg_arg_str(struct pg_args *, const char *);
 /* pg_arg_array - type PG_TYPE_INT or PG_TYPE_TEXT; n elements must follow, with these calls */

@@ -45,16 +45,14 @@ single_values(void **state)
 {
 	(void) state;
 	pg_arg_int(&args, -2);
-	pg_arg_int4(&args, 258);
 	pg_arg_text(&args, "a\0b", 3);
 	pg_arg_str(&args, "");
 	pg_arg_str(&args, "'; --");
-	assert_int_equal(args.n, 5);
+	assert_int_equal(args.n, 4);
 	expect(0, 20, "\377\377\377\377\377\377\377\376", 8);
-	expect(1, 23, "\0\0\1\2", 4);
-	expect(2, 25, "a\0b", 3);
-	expect(3, 25, "", 0);
-	expect(4, 25, "'; --", 5);
+	expect(1, 25, "a\0b", 3);
+	expect(2, 25, "", 0);
+	expect(3, 25, "'; --", 5);
 	assert_false(args.mem.full);
 }
 
