@@ -79,10 +79,13 @@ static unsigned warned;
 static void
 db_test_warning(void *ctx, int level, const char *line)
 {
+	const char *at = strstr(line, path);
+
 	(void) ctx;
 	(void) level;
 	warned++;
-	if (strstr(line, "s3") != NULL || strstr(line, path) == NULL)
+	/* its name is made of random letters, and proves nothing */
+	if (at == NULL || memmem(line, (size_t) (at - line), "s3", 2) != NULL || strstr(at + strlen(path), "s3") != NULL)
 		fail_msg("a warning that tells the password, or not where: %s", line);
 }
 
