@@ -78,6 +78,11 @@ plan_load_params(struct plan *p, const struct plan *old, struct buf *why)
 	if ((p->params = params_load(p->cf, why)) == NULL)	/* new values are checked even when they have to wait */
 		return -1;
 	if (old != NULL && plan_keep_start(p, old)) {
+		if (p->kept.full) {		/* daemons would have other values than we */
+			buf_addf(why, "%s: the values that stay until a restart are longer than %u bytes: stop and start instead",
+			    main_cf_path(p->cf), PLAN_KEPT_MAX);
+			return -1;
+		}
 		params_free(&p->params);
 		if ((p->params = params_load(p->cf, why)) == NULL)
 			return -1;

@@ -190,10 +190,12 @@ static void
 test_start_parameters(void **state)
 {
 	struct buf why = BUF_INIT(4000);
+	static char huge[120000];
 	struct plan *old, *p;
 	char	data[100];
 
 	(void) state;
+	memset(huge, 'x', sizeof huge - 1);
 	snprintf(data, sizeof data, "%s/data", master_rig.dir);
 	assert_non_null(old = load(NULL, &why));
 	rig_main_cf(&master_rig, "data_directory = /somewhere/else\nmaillog_file = $data_directory/log\nmax_use = 5\n");
@@ -213,6 +215,12 @@ test_start_parameters(void **state)
 	assert_non_null(strstr(buf_str(&p->notes), "ignoring greylist_map parameter value change: "));
 	assert_null(strstr(buf_str(&p->notes), "hidden"));
 	plan_free(&p);
+	/* what daemons cannot be told is not half told */
+	main_cf_set(old->cf, "greylist_secret_file", huge);
+	assert_null(load(old, &why));
+	assert_non_null(strstr(buf_str(&why), "stop and start instead"));
+	buf_reset(&why);
+	main_cf_set(old->cf, "greylist_secret_file", "");
 	rig_main_cf(&master_rig, "data_directory = relative\n");
 	assert_null(load(old, &why));
 	assert_non_null(strstr(buf_str(&why), "data_directory"));
