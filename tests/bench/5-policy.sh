@@ -57,7 +57,8 @@ socket() {
 bench_prefer ${pids_postgrey-} $pids_vouch $pids_floor_known $pids_floor_new $(workers "$T/old/queue" policy)
 
 # pload ARGUMENT... - the figures are in $LOAD
-pload() { LOAD=$("$TOOLS/pload" "$@" 2>&1) || fail "pload $*: $LOAD"; }
+# shellcheck disable=SC2086
+pload() { LOAD=$($APART "$TOOLS/pload" "$@" 2>&1) || fail "pload $*: $LOAD"; }
 pload -f 900000000 -K "$EXPIRED" -n "$EXPIRED" -x DEFER_IF_PERMIT "$(policy_socket old)"
 expires=$(($(date +%s) + 60))
 
@@ -128,11 +129,13 @@ done
 
 # ---- at half load, each request due at its own time; what the full load has left to write, half a gigabyte of log, goes to disk first
 sync
-printf '\n%-52s %10s %8s %8s %8s\n' "half of that rate" "per s" "p50 us" "p99 us" "max us"
+# shellcheck disable=SC2086
+bench_apart $pids_vouch $pids_floor_known $pids_floor_new
+printf '\n%-52s %10s %8s %8s %8s\n' "half of that rate${APART:+, from a processor of its own}" "per s" "p50 us" "p99 us" "max us"
 PIDS=
 for kind in known new; do
 	half=$(median "$kind.vouch" 1 | awk '{ printf "%d", $1 / 2 }')
-	for round in 1 2 3 4 5 6 7; do
+	for round in $(seq 15); do
 		for s in floor vouch; do
 			case $kind in
 			known)	pload -r "$half" -d 1 -K "$K" "$(socket $s $kind)" ;;
@@ -149,6 +152,8 @@ for kind in known new; do
 		echo
 	done
 done
+# shellcheck disable=SC2086
+bench_together $pids_vouch $pids_floor_known $pids_floor_new
 
 # ---- while expired records are removed: the same load on a server that has none, at the same time
 # during NAME SECONDS WHAT [GONE] - load on NAME's server for so long, or until GONE says that they are

@@ -32,6 +32,25 @@ bench_prefer() {
 		[ ! -w "/proc/$bench_pid/autogroup" ] || echo "$BENCH_NICE" >"/proc/$bench_pid/autogroup"
 	done
 }
+# bench_apart PID... - the load, where $APART runs it, has the last processor to itself, these processes the others: whoever measures
+# times does not want to know how long the load waited for the server's processor. bench_together PID... - all have all again
+APART=
+bench_cpus() { taskset -c -p $$ | sed 's/.*: //' | tr ',' '\n' | awk -F - '{ for (i = $1; i <= $NF; i++) print i }'; }
+bench_on() {
+	bench_list=$(paste -s -d ,)
+	for bench_pid do
+		taskset -a -c -p "$bench_list" "$bench_pid" >/dev/null
+	done
+}
+bench_apart() {
+	[ "$(bench_cpus | wc -l)" -gt 1 ] || return 0
+	bench_cpus | sed '$d' | bench_on "$@"
+	APART="taskset -c $(bench_cpus | tail -n 1)"
+}
+bench_together() {
+	bench_cpus | bench_on "$@"
+	APART=
+}
 # median KEY.NAME COLUMN - of all rounds; columns: 1 rate, 2 p50, 3 p99, 4 processor time of the server per request
 median() { cut -d ' ' -f "$2" "$FIGURES/$1" | bench_median; }
 bench_median() { sort -n | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
