@@ -3,7 +3,7 @@
 #   make check      run every test   make demo    a guided tour that ends by itself
 # The packages named here are Debian's.
 
-BUILD_PACKAGES = gcc make pkg-config libbsd-dev libpq-dev libc-ares-dev libssl-dev libpcre2-dev libidn2-dev
+BUILD_PACKAGES = gcc make pkg-config libbsd-dev libpq-dev libc-ares-dev libssl-dev libpcre2-dev libidn2-dev libxxhash-dev
 CHECK_PACKAGES = $(BUILD_PACKAGES) libcmocka-dev postfix postgresql mandoc procps swaks libnet-ssleay-perl openssl perl
 
 TARGETS = all install demo bench check-unit check-docs check-layers check-clang check-integration check-fuzz

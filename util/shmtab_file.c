@@ -18,7 +18,7 @@
 #include <util/sock.h>
 
 #define FILE_MAGIC	0x6261746863756f76	/* "vouchtab" on a little-endian machine; another order is another file */
-#define FILE_VERSION	4
+#define FILE_VERSION	5
 #define FILE_MAX	((uint64_t) 1 << 40)	/* far more than any host's memory, and far below the lock bytes */
 #define FILE_TRIES	10		/* how often the file may be replaced while we look at it */
 
@@ -26,7 +26,7 @@ struct file_id {			/* what makes this file a table, and this table */
 	uint64_t magic;
 	uint32_t version, parts;
 	uint64_t bytes;
-	struct siphash_key key;		/* random; of hashes and checksums */
+	struct siphash_key key;		/* random; of hashes; k0 is the seed of the records' checksums, too */
 	uint64_t sum;			/* of the above, with the key */
 };
 

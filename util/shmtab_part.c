@@ -82,7 +82,7 @@ shmtab_part_init(struct shmtab_part *p, const struct shmtab_geo *g, unsigned cha
 	p->index.n = g->slots;
 	p->ring.base = at + g->ring_off;
 	p->ring.bytes = g->ring_bytes;
-	p->ring.key = &g->key;
+	p->ring.seed = g->key.k0;
 }
 
 static void

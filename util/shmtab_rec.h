@@ -11,7 +11,6 @@
 #include <stdint.h>
 
 #include <util/shmtab.h>
-#include <util/siphash.h>
 
 struct shmtab_rec {			/* behind it: key, value, zeroes up to a multiple of 8 */
 	uint64_t sum;			/* of all that follows `mark`, key and value included */
@@ -40,7 +39,7 @@ union shmtab_copy {
 struct shmtab_ring {
 	unsigned char *base;		/* shared */
 	uint32_t bytes;			/* a multiple of 8 */
-	const struct siphash_key *key;
+	uint64_t seed;			/* of checksums */
 };
 
 static inline size_t

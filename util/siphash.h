@@ -1,4 +1,4 @@
-/* util/siphash.h - SipHash, a keyed hash: 1-3 for hash tables that strangers fill, and as a record checksum; 2-4 for identifiers
+/* util/siphash.h - SipHash, a keyed hash: 1-3 for hash tables that strangers fill; 2-4 for identifiers
  * One round for each word and three at the end, as the hash tables of several languages have it: half the work of 2-4, which
  * is meant for message authentication.
  * source: Aumasson and Bernstein, "SipHash: a fast short-input PRF" (2012)
