@@ -2,7 +2,10 @@
  * source: spec master-cf section 2, adapted: without root everything belongs to the one who runs it.
  */
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,6 +127,28 @@ check_shared(struct check *c)
 	free(where);
 }
 
+/* check_tables - files of shared memory that are another's: daemons could not open them, and each would remember for itself alone */
+static void
+check_tables(struct check *c, uid_t uid)
+{
+	static const char *const tables[] = { "*.vouch", "smtpd_clients" };
+	const char *dir = c->params->data_directory;
+	char   *where = check_where(c, "data_directory");
+	DIR    *dp = opendir(dir);
+	struct dirent *e;
+	struct stat st;
+
+	while (dp != NULL && (e = readdir(dp)) != NULL)
+		for (size_t i = 0; i < NELEM(tables); i++)
+			if (fnmatch(tables[i], e->d_name, 0) == 0 && fstatat(dirfd(dp), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+			    st.st_uid != uid)
+				check_warn(c, "%s: %s/%s: belongs to uid %u, not to mail_owner (uid %u): chown it, or remove it", where, dir,
+				    e->d_name, (unsigned) st.st_uid, (unsigned) uid);
+	if (dp != NULL)
+		closedir(dp);
+	free(where);
+}
+
 void
 check_dirs(struct check *c)
 {
@@ -143,6 +168,7 @@ check_dirs(struct check *c)
 			check_dir(c, &parts[i], c->params->queue_directory, uid);
 	if (check_dir(c, &data, c->params->data_directory, uid)) {
 		check_room(c);
+		check_tables(c, uid);
 		if (!c->running)
 			check_shared(c);
 	}

@@ -174,7 +174,7 @@ directories_are_examined(void **state)
 {
 	struct command c = { 0 };
 	char   *data = mem_printf("%s/i/data", t.dir), *private = mem_printf("%s/i/queue/private", t.dir);
-	char   *way = mem_printf("%s/verify", private);
+	char   *way = mem_printf("%s/verify", private), *table = mem_printf("%s/verify_cache.vouch", data);
 	int	fd;
 
 	(void) state;
@@ -183,6 +183,15 @@ directories_are_examined(void **state)
 	command_want(&c, "open data directory", 1, "parameter data_directory: |i/data: mode 0777 is open to others: chmod 0755");
 	command_fini(&c);
 	assert_int_equal(chmod(data, 0700), 0);
+
+	command_write(table, "");
+	if (chown(table, 65534, (gid_t) -1) == 0) {	/* root's tests only */
+		command_run(&c, "vouch", "-c", t.etc, "check", NULL);
+		command_want(&c, "another's table", 1,
+		    "warning: |parameter data_directory: |i/data/verify_cache.vouch: belongs to uid 65534, not to mail_owner|1 warning");
+		command_fini(&c);
+	}
+	assert_int_equal(unlink(table), 0);
 
 	command_write(way, "");
 	command_run(&c, "vouch", "-c", t.etc, "check", NULL);
@@ -216,6 +225,7 @@ directories_are_examined(void **state)
 	free(data);
 	free(private);
 	free(way);
+	free(table);
 }
 
 static void
