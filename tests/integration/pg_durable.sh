@@ -30,11 +30,18 @@ all_there() {
 	    address = 'd$1-' || lpad(n::text, 9, '0') || '@durable.test' AND reason LIKE '%' || lpad(n::text, 9, '0')")" = "$acked" ]
 }
 kill_all() {
-	# shellcheck disable=SC2046
-	kill -9 $(workers "$T/a/queue" master) $(workers "$T/a/queue" verify) 2>/dev/null
+	killed="$(workers "$T/a/queue" master) $(workers "$T/a/queue" verify)"
+	# shellcheck disable=SC2086
+	kill -9 $killed 2>/dev/null
 	wait_for 5 all_gone
 }
-all_gone() { [ -z "$(workers "$T/a/queue" master)$(workers "$T/a/queue" verify)" ]; }
+# all_gone - a process that dies loses its memory, and what it is known by, before its sockets
+all_gone() {
+	for pid in $killed; do
+		[ -z "$(ls "/proc/$pid/fd" 2>/dev/null)" ] || return 1
+	done
+	[ -z "$(workers "$T/a/queue" master)$(workers "$T/a/queue" verify)" ]
+}
 random_ms() { shuf -i "$1-$2" -n 1; }
 nap() { sleep "$(echo "$1" | sed 's/\(.*\)\(...\)$/0\1.\2/')"; }
 
