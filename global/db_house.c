@@ -87,11 +87,12 @@ db_sweep_fn(void *ctx, const void *key, size_t key_len, const struct shmtab_val 
 {
 	struct db_store *ds = ctx;
 	struct db_row row;
-	int64_t when_s;
+	int64_t when_s, now = ev_wall_s(ds->loop);
 
 	if (!v->pinned)
 		return true;
-	if (ds->kind->encode(ds->kctx, key, key_len, v, &row, &when_s) && ev_wall_s(ds->loop) - when_s < DB_SWEEP_AGE_S)
+	/* one that is to come is from before the clock was set back */
+	if (ds->kind->encode(ds->kctx, key, key_len, v, &row, &when_s) && when_s <= now && now - when_s < DB_SWEEP_AGE_S)
 		return true;
 	if (!db_store_write(ds, key, key_len, NULL, NULL))
 		return false;

@@ -147,6 +147,20 @@ what_is_dirty_and_old_is_swept(void **state)
 	assert_int_equal(rig.rows, 1001);
 }
 
+/* the wall clock was set back since: they look as if they were to come */
+static void
+what_is_dirty_and_from_the_future_is_swept(void **state)
+{
+	(void) state;
+	rig_put("soon", RIG_NOW + 3600, "from before the clock was set back", true);
+	rig_put("far", RIG_NOW + 366 * 86400, "from a year ahead", true);
+	rig_open();
+	rig_pass(3000);
+	assert_int_equal(rig.rows, 2);
+	assert_false(rig_get("soon").dirty);
+	assert_false(rig_get("far").dirty);
+}
+
 static bool
 no_pull(enum rig_sql which, const struct fake_query *q, struct fake_answer *a)
 {
@@ -220,6 +234,7 @@ main(void)
 		T(cleaning_can_be_turned_off),
 		T(a_long_run_keeps_its_lease),
 		T(what_is_dirty_and_old_is_swept),
+		T(what_is_dirty_and_from_the_future_is_swept),
 		T(nothing_is_swept_before_the_first_pull),
 		T(a_dead_workers_office_is_taken),
 		T(the_office_is_given_up_with_the_connection),
