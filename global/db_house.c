@@ -19,12 +19,14 @@
 #define DB_CLEAN_ASK_MS	60000		/* between two tries to get the lease */
 #define DB_LEASE_US	((int64_t) 120 * 1000000)
 
-/* the lease; its rows are no records of any kind */
+/* the lease; its rows are no records of any kind. A time that is further ahead than hosts' clocks differ is one of a clock that was
+ * wrong: it must not keep all of them from cleaning until then. Two that clean at once do no harm */
 static const char db_lease_sql[] =
 	"INSERT INTO vouch_lease AS l (name, holder, until, place, done)"
 	" VALUES ($1::text, $2::bigint, $3::bigint + $4::bigint, ''::text, 0)"
 	" ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until"
-	" WHERE (l.holder = excluded.holder OR l.until < $3::bigint) AND l.done < $5::bigint"
+	" WHERE (l.holder = excluded.holder OR l.until < $3::bigint OR l.until > $3::bigint + 2 * $4::bigint)"
+	" AND (l.done < $5::bigint OR l.done > $3::bigint + $4::bigint)"
 	" RETURNING place";
 static const char db_lease_keep_sql[] =
 	"UPDATE vouch_lease SET until = $3::bigint, place = $4::text, done = $5::bigint"
