@@ -124,7 +124,7 @@ address_encode(const struct address_record *a, void *data, size_t size)
 	p[0] = ADDRESS_VERSION;
 	p[1] = (unsigned char) a->status;
 	p[2] = a->claim_only;
-	p[3] = 0;
+	p[3] = a->nth;
 	memcpy(p + 4, &a->probed_s, sizeof a->probed_s);
 	memcpy(p + 12, &a->updated_s, sizeof a->updated_s);
 	if (len > 0)
@@ -141,6 +141,7 @@ address_decode(struct address_record *a, const void *data, size_t len)
 		return false;
 	a->status = (enum verify_status) p[1];
 	a->claim_only = p[2] != 0;
+	a->nth = p[3];
 	memcpy(&a->probed_s, p + 4, sizeof a->probed_s);
 	memcpy(&a->updated_s, p + 12, sizeof a->updated_s);
 	a->text = (const char *) p + ADDRESS_HEADER;

@@ -17,6 +17,7 @@
 struct address_record {
 	enum verify_status status;
 	bool	    claim_only;		/* says only that a probe is under way: no record as verify(8) would keep */
+	uint8_t	    nth;		/* counts an entry's results: no two that differ have the bytes of one before (db_store_write) */
 	int64_t	    probed_s;		/* when the outstanding probe was claimed, seconds since 1970; 0 = none */
 	int64_t	    updated_s;		/* when the last result came; 0 = none yet */
 	const char *text;		/* not NUL-terminated; a TODO record has none */

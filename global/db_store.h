@@ -129,7 +129,8 @@ bool	db_store_look(struct db_store *, const char *key, size_t key_len, db_ask_fn
 
 /* db_write_fn - committed: the database has decided about the record. If not, it is kept here and written later */
 typedef void db_write_fn(void *ctx, bool committed);
-/* db_store_write - write the record that tier 1 has for key; fn may be NULL; false as above */
+/* db_store_write - write the record that tier 1 has for key; fn may be NULL; false as above
+ * A record counts as written when it has the bytes that were: one that differs from another must not have those of one before */
 bool	db_store_write(struct db_store *, const char *key, size_t key_len, db_write_fn *, void *ctx);
 /* db_store_rewrite - the same for a record that may be clean: it is written all the same */
 bool	db_store_rewrite(struct db_store *, const char *key, size_t key_len);

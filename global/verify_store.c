@@ -337,13 +337,25 @@ struct verify_store_change {
 	bool	ignored;
 };
 
+/* verify_store_nth - a result comes over another: is it the same once more? */
+static uint8_t
+verify_store_nth(const struct address_record *old, const struct address_record *new)
+{
+	bool	same = old->status == new->status && old->updated_s == new->updated_s && old->text_len == new->text_len &&
+	    memcmp(old->text, new->text, new->text_len) == 0;
+
+	return (uint8_t) (old->nth + !same);
+}
+
 static enum shmtab_act
 verify_store_update_fn(void *ctx, const struct shmtab_val *old, struct shmtab_val *new)
 {
 	struct verify_store_change *c = ctx;
 	struct address_record rec;
+	bool	have = old != NULL && address_decode(&rec, old->data, old->len);
 
-	c->ignored = old != NULL && address_decode(&rec, old->data, old->len) && !address_update(&rec, c->rec.status);
+	c->ignored = have && !address_update(&rec, c->rec.status);
+	c->rec.nth = have ? verify_store_nth(&rec, &c->rec) : 0;
 	return c->ignored ? SHMTAB_KEEP : verify_store_put(c->s, &c->rec, 0, c->dirty, new);
 }
 

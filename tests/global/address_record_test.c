@@ -167,13 +167,14 @@ test_codec(void **state)
 {
 	unsigned char data[ADDRESS_HEADER + 64];
 	struct address_record a = { .status = VERIFY_BOUNCE, .probed_s = NOW, .updated_s = NOW - 5,
-		.text = "no such user", .text_len = 12 }, b;
+		.nth = 255, .text = "no such user", .text_len = 12 }, b;
 	size_t	len = address_encode(&a, data, sizeof data);
 
 	(void) state;
 	assert_int_equal(len, ADDRESS_HEADER + 12);
 	assert_true(address_decode(&b, data, len));
 	assert_int_equal(b.status, a.status);
+	assert_int_equal(b.nth, a.nth);
 	assert_int_equal(b.probed_s, a.probed_s);
 	assert_int_equal(b.updated_s, a.updated_s);
 	assert_memory_equal(b.text, "no such user", 12);

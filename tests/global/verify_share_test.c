@@ -1,0 +1,234 @@
+/* tests/global/verify_share_test.c - results that come close together, taken by two workers of a host, and one database
+ * The database is fake_pg with one table and the rules of verify_db.c; that the SQL has them is tests/integration/pg_decisions's.
+ */
+#include <global/verify_store.h>
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <global/verify_db.h>
+#include <tests/lib/fake_pg.h>
+#include <util/mem.h>
+
+#define NOW	1700000000
+#define WORKERS	2
+
+static struct {				/* the one row of the database */
+	char	key[64], text[64];
+	int64_t	status, updated, changed, origin;
+	unsigned writes;		/* that were taken */
+} row;
+
+static char dir[] = "/tmp/vouch-share.XXXXXX";
+static int dirfd = -1;
+static struct ev_loop *loop;
+static struct verify_store *worker[WORKERS];
+static struct pg_host host = { .keys = { "host", NULL }, .values = { "share", NULL }, .where = "database share" };
+static struct db_conf where = { .hosts = &host, .hosts_n = 1 };
+static const struct verify_store_conf conf = {
+	.rules = {
+		.positive_expire_s = 31 * 86400, .positive_refresh_s = 7 * 86400,
+		.negative_expire_s = 3 * 86400, .negative_refresh_s = 10800,
+		.defer_expire_s = 3 * 86400, .defer_refresh_s = 10800,
+		.probe_ttl_s = 1000, .negative_cache = true,
+	},
+	.smtputf8 = true, .bytes = 4u << 20,
+};
+
+/* the database */
+
+static void
+share_write(const struct fake_query *q, struct fake_answer *a)
+{
+	int64_t status, updated, changed;
+
+	for (int i = 0; i < fake_array_len(q, 0); i++) {
+		changed = fake_array_int(q, 2, i);
+		status = fake_array_int(q, 4, i);
+		updated = fake_array_int(q, 6, i);
+		if (updated < row.updated || (status != VERIFY_OK && row.status == VERIFY_OK && row.updated != 0))
+			continue;
+		fake_array_text(q, 0, i, row.key, sizeof row.key);
+		fake_array_text(q, 1, i, row.text, sizeof row.text);
+		row.status = status;
+		row.updated = updated;
+		row.changed = changed;
+		row.origin = fake_int(q, 3);
+		row.writes++;
+		fake_row(a, row.key, NULL);
+	}
+}
+
+static void
+share_read(struct fake_answer *a)
+{
+	char	changed[24], origin[24], status[8], updated[24];
+
+	snprintf(changed, sizeof changed, "%lld", (long long) row.changed);
+	snprintf(origin, sizeof origin, "%lld", (long long) row.origin);
+	snprintf(status, sizeof status, "%d", (int) row.status);
+	snprintf(updated, sizeof updated, "%lld", (long long) row.updated);
+	fake_row(a, row.key, changed, origin, row.text, status, "0", updated, "0", NULL);
+}
+
+static void
+share_serve(void *ctx, const struct fake_query *q, struct fake_answer *a)
+{
+	(void) ctx;
+	if (strcmp(q->sql, verify_db_kind.check) == 0)
+		fake_row(a, "2", "77", "off", "UTF8", "t", NULL);
+	else if (strcmp(q->sql, verify_db_kind.write) == 0)
+		share_write(q, a);
+	else if (strcmp(q->sql, verify_db_kind.read) == 0)
+		share_read(a);
+}
+
+/* the host */
+
+static void
+turns(void)
+{
+	for (int i = 0; i < 30; i++)
+		ev_turn(loop, 0);
+}
+
+static void
+pass(int64_t ms)
+{
+	for (; ms > 0; ms -= 10) {
+		ev_fake_advance(loop, 10);
+		turns();
+	}
+}
+
+static int
+setup(void **state)
+{
+	const struct db_store_conf db = { .lib = &fake_pg_lib, .where = &where, .timeout_ms = 1000, .sync_ms = 1000,
+	    .host_name = "share.test" };
+	struct buf why = BUF_INIT(1024);
+
+	(void) state;
+	memset(&row, 0, sizeof row);
+	fake_pg_reset(share_serve, NULL);
+	loop = ev_loop_new_fake(NOW);
+	if ((dirfd = open(mkdtemp(dir), O_RDONLY | O_DIRECTORY)) < 0)
+		return -1;
+	for (int i = 0; i < WORKERS; i++) {
+		if (verify_store_open(&worker[i], dirfd, &conf, &why) < 0)
+			return -1;
+		verify_store_connect(worker[i], loop, &db, true);
+	}
+	buf_fini(&why);
+	pass(100);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void) state;
+	for (int i = 0; i < WORKERS; i++)
+		verify_store_close(&worker[i]);
+	ev_loop_free(&loop);
+	unlinkat(dirfd, VERIFY_STORE_FILE, 0);
+	close(dirfd);
+	rmdir(dir);
+	memcpy(strchr(dir, '.') + 1, "XXXXXX", 6);
+	return fake_open() == 0 ? 0 : -1;
+}
+
+static unsigned	committed;
+
+static void
+written(void *ctx)
+{
+	(void) ctx;
+	committed++;
+}
+
+static void
+update(int w, enum verify_status status, const char *text)
+{
+	assert_int_equal(verify_store_update_then(worker[w], "ann@test", status, text, ev_wall_s(loop), written, NULL), VERIFY_WRITING);
+}
+
+static void
+expect_both(enum verify_status status, const char *text)
+{
+	struct address_record rec;
+	struct shmtab_stat st;
+
+	assert_int_equal(verify_store_look(worker[0], "ann@test", &rec), 1);
+	assert_string_equal(rec.text, text);
+	assert_int_equal(rec.status, status);
+	assert_string_equal(row.text, text);
+	assert_int_equal(row.status, status);
+	shmtab_stat(verify_store_table(worker[0]), &st);
+	assert_int_equal(st.pinned, 0);
+}
+
+/* the third is byte for byte the first, which is still on its way: that the first is committed says nothing of it */
+static void
+the_third_of_a_second_is_not_taken_for_the_first(void **state)
+{
+	static const struct { const char *name; int worker[3]; } cases[] = {
+		{ "the first's worker", { 0, 1, 0 } },
+		{ "the second's worker", { 0, 1, 1 } },
+	};
+
+	(void) state;
+	for (size_t i = 0; i < NELEM(cases); i++) {
+		committed = 0;
+		fake_pg.frozen = true;
+		update(cases[i].worker[0], VERIFY_BOUNCE, "550 nobody");
+		turns();
+		update(cases[i].worker[1], VERIFY_DEFER, "450 later");
+		turns();
+		update(cases[i].worker[2], VERIFY_BOUNCE, "550 nobody");
+		turns();
+		if (committed != 0)
+			fail_msg("%s: committed %u", cases[i].name, committed);
+		fake_thaw();
+		turns();
+		if (committed != 3)
+			fail_msg("%s: committed %u", cases[i].name, committed);
+		expect_both(VERIFY_BOUNCE, "550 nobody");
+	}
+}
+
+/* the usual case of the same thing: what is told twice is the same result */
+static void
+the_same_result_twice_is_one(void **state)
+{
+	(void) state;
+	fake_pg.frozen = true;
+	update(0, VERIFY_BOUNCE, "550 nobody");
+	turns();
+	update(1, VERIFY_BOUNCE, "550 nobody");
+	update(0, VERIFY_BOUNCE, "550 nobody");
+	fake_thaw();
+	turns();
+	expect_both(VERIFY_BOUNCE, "550 nobody");
+	assert_in_range(row.writes, 1, 2);
+}
+
+int
+main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(the_third_of_a_second_is_not_taken_for_the_first),
+		T(the_same_result_twice_is_one),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
