@@ -435,7 +435,7 @@ db_write_start(struct db_store *ds, struct db_write *w)
 	struct pg_args a;
 	unsigned n = 0;
 	size_t	bytes = 0;
-	int64_t stamp;
+	int64_t stamp = db_stamps(ds, w->n);	/* before the look: of two statements the one with the higher stamp has the newer record */
 	bool	sent;
 
 	w->sent_ms = ev_now_ms(ds->loop);
@@ -459,7 +459,6 @@ db_write_start(struct db_store *ds, struct db_write *w)
 	text = buf_str(&texts);
 	for (unsigned i = 0; i < n; text += rows[i++].text_len)
 		pg_elem_text(&a, text, rows[i].text_len);
-	stamp = db_stamps(ds, n > 0 ? n : 1);
 	pg_arg_array(&a, PG_TYPE_INT, n);
 	for (unsigned i = 0; i < n; i++)
 		pg_elem_int(&a, stamp + i);

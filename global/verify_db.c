@@ -37,13 +37,15 @@
 #define COLUMNS "address, changed, origin, reason, status, probed, updated, forgot"
 
 /* A result is taken unless a newer one is there, or the address was forgotten since, or it would turn OK into
- * something else. A claim that is newer than the result stays. */
+ * something else. A claim that is newer than the result stays. In the same second the stamp tells which is newer: a host's
+ * statements may overtake each other, on the connections of its workers. */
 #define WRITE_END \
 	" ON CONFLICT (address) DO UPDATE SET status = excluded.status, updated = excluded.updated," \
 	" reason = excluded.reason, changed = excluded.changed, origin = excluded.origin," \
 	" probed = CASE WHEN a.probed > excluded.updated THEN a.probed ELSE 0 END" \
 	" WHERE excluded.updated >= a.updated AND excluded.updated >= a.forgot" \
-	" AND (excluded.status = 0 OR a.status <> 0)"
+	" AND (excluded.status = 0 OR a.status <> 0)" \
+	" AND (excluded.updated > a.updated OR excluded.changed > a.changed OR (excluded.status = 0 AND a.status <> 0))"
 
 /* verify_db_printable - whoever writes a text makes it so: control characters are somebody else's, and go to no client */
 static bool

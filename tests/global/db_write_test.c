@@ -161,6 +161,29 @@ what_changed_while_it_was_written_is_written_again(void **state)
 	assert_string_equal(rig_row_find("x")->text, "two");
 }
 
+static bool	(*rig_encode)(void *, const void *, size_t, const struct shmtab_val *, struct db_row *, int64_t *);
+static int64_t stamp_meanwhile;
+
+static bool
+encode_late(void *ctx, const void *key, size_t key_len, const struct shmtab_val *v, struct db_row *r, int64_t *when_s)
+{
+	stamp_meanwhile = db_stamps(rig.ds, 1);
+	return rig_encode(ctx, key, key_len, v, r, when_s);
+}
+
+/* another worker may have changed the record since we looked, and have sent it already: of the two, that one is the newer */
+static void
+what_is_stamped_later_was_looked_at_later(void **state)
+{
+	(void) state;
+	rig_encode = rig.kind.encode;
+	rig.kind.encode = encode_late;
+	assert_true(update("x", 1, "one"));
+	rig_turns();
+	assert_int_equal(committed, 1);
+	assert_true(rig_row_find("x")->changed < stamp_meanwhile);
+}
+
 static bool
 refuse_bad(enum rig_sql which, const struct fake_query *q, struct fake_answer *a)
 {
@@ -443,6 +466,7 @@ main(void)
 		T(a_second_statement_waits_until_it_is_worth_it),
 		T(several_updates_of_one_address_are_one_row),
 		T(what_changed_while_it_was_written_is_written_again),
+		T(what_is_stamped_later_was_looked_at_later),
 		T(one_that_cannot_be_written_does_not_hold_up_the_others),
 		T(what_the_database_knows_better_comes_back),
 		T(what_came_meanwhile_is_not_given_up_for_it),

@@ -56,6 +56,8 @@ share_write(const struct fake_query *q, struct fake_answer *a)
 		updated = fake_array_int(q, 6, i);
 		if (updated < row.updated || (status != VERIFY_OK && row.status == VERIFY_OK && row.updated != 0))
 			continue;
+		if (updated == row.updated && changed <= row.changed && (status != VERIFY_OK || row.status == VERIFY_OK))
+			continue;
 		fake_array_text(q, 0, i, row.key, sizeof row.key);
 		fake_array_text(q, 1, i, row.text, sizeof row.text);
 		row.status = status;

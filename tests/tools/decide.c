@@ -2,7 +2,7 @@
  * usage: decide MAP	(address_verify_map: pgsql:... of an empty database with vouch's schema, with the service's rights)
  * Each row is put into both, asked for at the same moment, and must come to the same: reply, text, whether to probe, and what is
  * known afterwards. Once with this host's cache empty, as if another host had learned it, and once with the record there as well.
- * Then updates over each kind of record. The clock stands still. Prints "N passed, N failed"; exit 0 when all passed, 1, 2 usage.
+ * Then updates over each kind of record, and two results whose statements overtake each other. The clock stands still. Prints "N passed, N failed"; exit 0 when all passed, 1, 2 usage.
  */
 #include <err.h>
 #include <stdio.h>
@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include <global/verify_db.h>
 #include <global/verify_store.h>
 #include <tests/lib/decisions.h>
 #include <util/mem.h>
@@ -364,6 +365,61 @@ decide_set(const struct decision_set *set, const struct db_store_conf *db)
 	verify_store_close(&alone);
 }
 
+/* decide_write - a result as a host sends it; returns how many rows were taken */
+static int
+decide_write(const char *sql, const char *addr, int status, int64_t updated_s, int64_t stamp)
+{
+	struct decide_sql s;
+	struct pg_args a;
+
+	pg_args_init(&a);
+	pg_arg_array(&a, PG_TYPE_TEXT, 1);
+	pg_elem_text(&a, addr, strlen(addr));
+	pg_arg_array(&a, PG_TYPE_TEXT, 1);
+	pg_elem_text(&a, DECISION_TEXT, strlen(DECISION_TEXT));
+	pg_arg_array(&a, PG_TYPE_INT, 1);
+	pg_elem_int(&a, stamp);
+	pg_arg_int(&a, 1);
+	for (int i = VERIFY_DB_STATUS; i < VERIFY_DB_NUMS; i++) {
+		pg_arg_array(&a, PG_TYPE_INT, 1);
+		pg_elem_int(&a, i == VERIFY_DB_STATUS ? status : i == VERIFY_DB_UPDATED ? updated_s : 0);
+	}
+	s = decide_sql(sql, &a);
+	pg_args_fini(&a);
+	return s.rows;
+}
+
+/* decide_order - two results for one address: which is taken, when their statements arrive in the other order? */
+static void
+decide_order(void)
+{
+	static const struct { const char *name; int status[2]; int64_t updated[2], stamp[2]; bool second; } cases[] = {
+		{ "later second",		  { 2, 1 }, { NOW, NOW + 1 }, { 50, 60 }, true },
+		{ "later second, stamp behind",	  { 2, 1 }, { NOW, NOW + 1 }, { 60, 50 }, true },
+		{ "earlier second, stamp ahead",  { 2, 1 }, { NOW + 1, NOW }, { 50, 60 }, false },
+		{ "same second",		  { 2, 1 }, { NOW, NOW }, { 50, 60 }, true },
+		{ "same second, was overtaken",	  { 2, 1 }, { NOW, NOW }, { 60, 50 }, false },
+		{ "same second, OK was overtaken", { 2, 0 }, { NOW, NOW }, { 60, 50 }, true },
+		{ "same second, older OK",	  { 0, 0 }, { NOW, NOW }, { 60, 50 }, false },
+		{ "same second, after OK",	  { 0, 2 }, { NOW, NOW }, { 50, 60 }, false },
+		{ "stamped again",		  { 2, 2 }, { NOW, NOW }, { 50, 60 }, true },
+	};
+
+	for (size_t i = 0; i < NELEM(cases); i++) {
+		const char *addr = decide_addr();
+		struct verdict got = { .status = 0 }, want = { .status = 0 };
+		int	rows;
+
+		decide_write(verify_db_kind.write, addr, cases[i].status[0], cases[i].updated[0], cases[i].stamp[0]);
+		rows = decide_write(verify_db_kind.write, addr, cases[i].status[1], cases[i].updated[1], cases[i].stamp[1]);
+		got.after = decide_row_get(addr);
+		want.after.status = (enum verify_status) cases[i].status[cases[i].second];
+		want.after.updated_s = cases[i].updated[cases[i].second];
+		decide_result(rows == cases[i].second && decide_same_record(&got.after, &want.after), "two results", cases[i].name,
+		    "row afterwards", &got, &want);
+	}
+}
+
 int
 main(int argc, char **argv)
 {
@@ -391,6 +447,7 @@ main(int argc, char **argv)
 	decide_wait(&pg_is_up, "connection");
 	for (size_t i = 0; i < decision_sets_n; i++)
 		decide_set(&decision_sets[i], &db);
+	decide_order();
 	pg_free(&pg);
 	ev_loop_free(&loop);
 	db_conf_free(&conf);
