@@ -305,7 +305,7 @@ db_house(struct db_store *ds)
 	if (!ds->pull.busy && (ds->pull.since == 0 || ev_now_ms(ds->loop) - ds->pull.begun_ms >= ds->conf.sync_ms - DB_TICK_MS / 2))
 		db_pull_start(ds);
 	db_blank_later(ds);
-	if (!ds->pull.known)
+	if (!ds->pull.known || !TAILQ_EMPTY(&ds->blanks))
 		return;			/* first what others have forgotten, then what we still owe */
 	db_sweep(ds);
 	db_clean(ds);

@@ -187,6 +187,36 @@ nothing_is_swept_before_the_first_pull(void **state)
 	assert_false(rig_get("owed").dirty);
 }
 
+static bool
+void_all(void *ctx, const struct db_row *r, const void *key, size_t key_len, const struct shmtab_val *v)
+{
+	(void) ctx;
+	(void) v;
+	return key_len > r->key_len && memcmp((const char *) key + key_len - r->key_len, r->key, r->key_len) == 0;
+}
+
+/* what a whole domain's forgetting voids is found part by part of the table: until then it must not be written, either */
+static void
+nothing_is_swept_that_is_void(void **state)
+{
+	char	key[16];
+
+	(void) state;
+	for (int i = 0; i < 200; i++) {
+		snprintf(key, sizeof key, "k%d@x", i);
+		rig_put(key, RIG_NOW - 10, "owed, and forgotten since", true);
+	}
+	rig_put("other@y", RIG_NOW - 10, "owed", true);
+	rig_row_put("@x", 2, "", (int64_t) RIG_NOW * 1000000, (int64_t) 1 << 40);
+	rig.kind.voids = void_all;
+	rig_open();
+	rig_pass(5000);
+	assert_false(rig_get("k7@x").there);
+	assert_null(rig_row_find("k7@x"));
+	assert_false(rig_get("other@y").dirty);
+	assert_int_equal(rig.rows, 2);
+}
+
 static void
 a_dead_workers_office_is_taken(void **state)
 {
@@ -236,6 +266,7 @@ main(void)
 		T(what_is_dirty_and_old_is_swept),
 		T(what_is_dirty_and_from_the_future_is_swept),
 		T(nothing_is_swept_before_the_first_pull),
+		T(nothing_is_swept_that_is_void),
 		T(a_dead_workers_office_is_taken),
 		T(the_office_is_given_up_with_the_connection),
 		T(a_host_says_who_it_is),
