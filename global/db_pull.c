@@ -24,13 +24,47 @@ static void	db_pull_page(struct db_store *);
 
 /* rows that say something about other entries as well */
 
+struct db_blanking {
+	struct db_store *ds;
+	const struct db_row *row;
+	bool	 some_change;			/* entries were met that are to be changed, not dropped */
+	const void *key;
+	size_t	 key_len;
+};
+
+static enum shmtab_act
+db_blank_fn(void *ctx, const struct shmtab_val *old, struct shmtab_val *new)
+{
+	const struct db_blanking *b = ctx;
+
+	return old == NULL ? SHMTAB_KEEP : b->ds->kind->voids(b->ds->kctx, b->row, b->key, b->key_len, old, new);
+}
+
+/* db_blank_keep_fn - most entries that change go; they go at once */
 static bool
 db_blank_keep_fn(void *ctx, const void *key, size_t key_len, const struct shmtab_val *v)
 {
-	struct db_store *ds = ctx;
-	const struct db_blank *b = TAILQ_FIRST(&ds->blanks);
+	struct db_blanking *b = ctx;
+	struct shmtab_val new = { .data = NULL };
+	enum shmtab_act act = b->ds->kind->voids(b->ds->kctx, b->row, key, key_len, v, &new);
 
-	return !ds->kind->voids(ds->kctx, &b->row, key, key_len, v);
+	if (act == SHMTAB_PUT)
+		b->some_change = true;
+	return act != SHMTAB_DELETE;
+}
+
+/* db_blank_change_fn - the few that are left, as claims are; what we are shown is a copy, so each is looked at again */
+static bool
+db_blank_change_fn(void *ctx, const void *key, size_t key_len, const struct shmtab_val *v)
+{
+	struct db_blanking *b = ctx;
+	struct shmtab_val new = { .data = NULL };
+
+	b->key = key;
+	b->key_len = key_len;
+	if (db_blank_fn(b, v, &new) == SHMTAB_PUT)
+		(void) shmtab_modify(db_table(b->ds, key, key_len), key, key_len, ev_wall_s(b->ds->loop), db_blank_fn, b);
+	return true;
 }
 
 static bool
@@ -60,8 +94,12 @@ db_blank_turn(void *ctx)
 		if (++ds->wipe_part >= parts)
 			ds->wiping = false;
 	} else if (b != NULL) {
+		struct db_blanking blanking = { .ds = ds, .row = &b->row };
+
 		table = db_part(ds, b->part, &part);
-		(void) shmtab_clean(table, part, db_blank_keep_fn, ds, &kept, &gone);
+		(void) shmtab_clean(table, part, db_blank_keep_fn, &blanking, &kept, &gone);
+		if (blanking.some_change)
+			(void) shmtab_walk(table, part, db_blank_change_fn, &blanking);
 		if (++b->part >= parts) {
 			TAILQ_REMOVE(&ds->blanks, b, link);
 			mem_free(&b);

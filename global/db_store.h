@@ -87,9 +87,10 @@ struct db_kind {
 	/* merge: what becomes of the entry (as shmtab_fn). self is the mark for a claim of this process */
 	enum shmtab_act (*merge)(void *ctx, const struct db_row *, enum db_news, uint32_t self,
 	    const struct shmtab_val *old, struct shmtab_val *new_r);
-	/* broad: this row says something about other keys as well; voids: namely that this entry counts for nothing */
+	/* broad: this row says something about other keys as well; voids: namely what becomes of this entry (as shmtab_fn) */
 	bool	 (*broad)(const struct db_row *);
-	bool	 (*voids)(void *ctx, const struct db_row *, const void *key, size_t key_len, const struct shmtab_val *);
+	enum shmtab_act (*voids)(void *ctx, const struct db_row *, const void *key, size_t key_len, const struct shmtab_val *old,
+	    struct shmtab_val *new_r);
 };
 
 /* shared words of the table (shmtab_words), from conf.words on */

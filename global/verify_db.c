@@ -252,17 +252,19 @@ verify_db_broad(const struct db_row *r)
 	return r->key_len > 0 && r->key[0] == '@';
 }
 
-static bool
-verify_db_voids(void *ctx, const struct db_row *row, const void *key, size_t key_len, const struct shmtab_val *v)
+/* verify_db_voids - for each address of the domain it is as if the address itself had been forgotten */
+static enum shmtab_act
+verify_db_voids(void *ctx, const struct db_row *row, const void *key, size_t key_len, const struct shmtab_val *old,
+    struct shmtab_val *new)
 {
-	struct address_record a;
+	struct db_row forgotten = { .key = key, .key_len = key_len, .text = "", .num = {
+		[VERIFY_DB_STATUS] = VERIFY_TODO, [VERIFY_DB_FORGOT] = row->num[VERIFY_DB_FORGOT] } };
 	size_t	len;
 	const char *domain = verify_db_domain(key, key_len, &len);
 
-	(void) ctx;
-	return len == row->key_len - 1 && strncasecmp(domain, row->key + 1, len) == 0 &&
-	    (!address_decode(&a, v->data, v->len) || (a.probed_s <= row->num[VERIFY_DB_FORGOT] &&
-	    a.updated_s <= row->num[VERIFY_DB_FORGOT] - v->pinned));
+	if (len != row->key_len - 1 || strncasecmp(domain, row->key + 1, len) != 0)
+		return SHMTAB_KEEP;
+	return verify_db_merge(ctx, &forgotten, DB_PULLED, 0, old, new);
 }
 
 const struct db_kind verify_db_kind = {

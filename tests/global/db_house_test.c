@@ -187,12 +187,15 @@ nothing_is_swept_before_the_first_pull(void **state)
 	assert_false(rig_get("owed").dirty);
 }
 
-static bool
-void_all(void *ctx, const struct db_row *r, const void *key, size_t key_len, const struct shmtab_val *v)
+static enum shmtab_act
+void_all(void *ctx, const struct db_row *r, const void *key, size_t key_len, const struct shmtab_val *old,
+    struct shmtab_val *new)
 {
 	(void) ctx;
-	(void) v;
-	return key_len > r->key_len && memcmp((const char *) key + key_len - r->key_len, r->key, r->key_len) == 0;
+	(void) old;
+	(void) new;
+	return key_len > r->key_len && memcmp((const char *) key + key_len - r->key_len, r->key, r->key_len) == 0 ?
+	    SHMTAB_DELETE : SHMTAB_KEEP;
 }
 
 /* what a whole domain's forgetting voids is found part by part of the table: until then it must not be written, either */

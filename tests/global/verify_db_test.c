@@ -222,29 +222,40 @@ what_is_sent(void **state)
 static void
 a_domain_is_forgotten(void **state)
 {
-	static const struct { const char *name, *row, *key; struct brief b; bool dirty, gone; } cases[] = {
-		{ "of it",	     "@x.test", "a@x.test", { 0, 0, T, 0 }, false, true },
-		{ "in capitals",     "@x.test", "a@X.Test", { 0, 0, T, 0 }, false, true },
-		{ "a subdomain",     "@x.test", "a@y.x.test", { 0, 0, T, 0 }, false, false },
-		{ "a longer name",   "@x.test", "a@xx.test", { 0, 0, T, 0 }, false, false },
-		{ "no domain",	     "@x.test", "x.test", { 0, 0, T, 0 }, false, false },
-		{ "two @",	     "@x.test", "a@b@x.test", { 0, 0, T, 0 }, false, true },
-		{ "later",	     "@x.test", "a@x.test", { 0, 0, T + 1, 0 }, false, false },
-		{ "a later claim",   "@x.test", "a@x.test", { 0, T + 1, T, 0 }, false, false },
-		{ "owed, that second", "@x.test", "a@x.test", { 0, 0, T, 0 }, true, false },
-		{ "owed, before",    "@x.test", "a@x.test", { 0, 0, T - 1, 0 }, true, true },
+	/* PUT: only the claim is left, which is the same worker's as before, and nothing is owed */
+	static const struct { const char *name, *row, *key; struct brief b; bool dirty; enum shmtab_act want; } cases[] = {
+		{ "of it",	     "@x.test", "a@x.test", { 0, 0, T, 0 }, false, SHMTAB_DELETE },
+		{ "in capitals",     "@x.test", "a@X.Test", { 0, 0, T, 0 }, false, SHMTAB_DELETE },
+		{ "a subdomain",     "@x.test", "a@y.x.test", { 0, 0, T, 0 }, false, SHMTAB_KEEP },
+		{ "a longer name",   "@x.test", "a@xx.test", { 0, 0, T, 0 }, false, SHMTAB_KEEP },
+		{ "no domain",	     "@x.test", "x.test", { 0, 0, T, 0 }, false, SHMTAB_KEEP },
+		{ "two @",	     "@x.test", "a@b@x.test", { 0, 0, T, 0 }, false, SHMTAB_DELETE },
+		{ "later",	     "@x.test", "a@x.test", { 0, 0, T + 1, 0 }, false, SHMTAB_KEEP },
+		{ "a claim",	     "@x.test", "a@x.test", { 3, T, 0, 0 }, false, SHMTAB_DELETE },
+		{ "only a later claim", "@x.test", "a@x.test", { 3, T + 1, 0, 0 }, false, SHMTAB_KEEP },
+		{ "a later claim",   "@x.test", "a@x.test", { 0, T + 1, T, 0 }, false, SHMTAB_PUT },
+		{ "owed, a later claim", "@x.test", "a@x.test", { 0, T + 1, T - 1, 0 }, true, SHMTAB_PUT },
+		{ "later, and a later claim", "@x.test", "a@x.test", { 0, T + 2, T + 1, 0 }, false, SHMTAB_KEEP },
+		{ "owed, that second", "@x.test", "a@x.test", { 0, 0, T, 0 }, true, SHMTAB_KEEP },
+		{ "owed, before",    "@x.test", "a@x.test", { 0, 0, T - 1, 0 }, true, SHMTAB_DELETE },
 	};
+	struct address_rules rules = decision_sets[0].rules;
 	struct db_row r = { .key_len = 7, .text = "", .num = { 3, 0, 0, T } };
+	struct address_record got;
 	unsigned char value[256];
-	struct shmtab_val v;
+	struct shmtab_val v, new;
+	enum shmtab_act act;
 
 	(void) state;
 	for (size_t i = 0; i < NELEM(cases); i++) {
 		r.key = cases[i].row;
 		assert_true(verify_db_kind.broad(&r));
 		v = entry_of(&cases[i].b, cases[i].dirty, value, sizeof value);
-		if (verify_db_kind.voids(NULL, &r, cases[i].key, strlen(cases[i].key), &v) != cases[i].gone)
-			fail_msg("%s: gone is not %d", cases[i].name, cases[i].gone);
+		if ((act = verify_db_kind.voids(&rules, &r, cases[i].key, strlen(cases[i].key), &v, &new)) != cases[i].want)
+			fail_msg("%s: got %d, want %d", cases[i].name, act, cases[i].want);
+		if (act == SHMTAB_PUT && (!address_decode(&got, new.data, new.len) || got.status != VERIFY_TODO || got.updated_s != 0 ||
+		    got.probed_s != cases[i].b.probed || got.text_len != 0 || new.pinned || new.mark != v.mark))
+			fail_msg("%s: got %d:%lld:%lld", cases[i].name, got.status, (long long) got.probed_s, (long long) got.updated_s);
 	}
 	r.key = "a@x";
 	assert_false(verify_db_kind.broad(&r));

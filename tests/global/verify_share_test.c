@@ -1,4 +1,4 @@
-/* tests/global/verify_share_test.c - results that come close together, taken by two workers of a host, and one database
+/* tests/global/verify_share_test.c - two workers of a host, and one database: results that come close together, a domain that is forgotten
  * The database is fake_pg with one table and the rules of verify_db.c; that the SQL has them is tests/integration/pg_decisions's.
  */
 #include <global/verify_store.h>
@@ -26,6 +26,7 @@ static struct {				/* the one row of the database */
 	int64_t	status, updated, changed, origin;
 	unsigned writes;		/* that were taken */
 } row;
+static int64_t forgot;			/* when @test was, by another host; 0: it was not */
 
 static char dir[] = "/tmp/vouch-share.XXXXXX";
 static int dirfd = -1;
@@ -81,6 +82,20 @@ share_read(struct fake_answer *a)
 	fake_row(a, row.key, changed, origin, row.text, status, "0", updated, "0", NULL);
 }
 
+/* share_domain - what is forgotten, with the stamp of then */
+static void
+share_domain(const struct fake_query *q, struct fake_answer *a, bool newest)
+{
+	char	changed[24], when[24];
+
+	snprintf(changed, sizeof changed, "%lld", (long long) forgot * 1000000);
+	snprintf(when, sizeof when, "%lld", (long long) forgot);
+	if (newest)
+		fake_row(a, changed, NULL);
+	else if (fake_int(q, 0) < forgot * 1000000)
+		fake_row(a, "@test", changed, "0", "", "3", "0", "0", when, NULL);
+}
+
 static void
 share_serve(void *ctx, const struct fake_query *q, struct fake_answer *a)
 {
@@ -90,7 +105,9 @@ share_serve(void *ctx, const struct fake_query *q, struct fake_answer *a)
 	else if (strcmp(q->sql, verify_db_kind.write) == 0)
 		share_write(q, a);
 	else if (strcmp(q->sql, verify_db_kind.read) == 0)
-		share_read(a);
+		row.updated != 0 ? share_read(a) : (void) 0;
+	else if (forgot != 0 && (strcmp(q->sql, verify_db_kind.newest) == 0 || strcmp(q->sql, verify_db_kind.pull) == 0))
+		share_domain(q, a, strcmp(q->sql, verify_db_kind.newest) == 0);
 }
 
 /* the host */
@@ -120,6 +137,7 @@ setup(void **state)
 
 	(void) state;
 	memset(&row, 0, sizeof row);
+	forgot = 0;
 	fake_pg_reset(share_serve, NULL);
 	loop = ev_loop_new_fake(NOW);
 	if ((dirfd = open(mkdtemp(dir), O_RDONLY | O_DIRECTORY)) < 0)
@@ -223,6 +241,52 @@ the_same_result_twice_is_one(void **state)
 	assert_in_range(row.writes, 1, 2);
 }
 
+static struct verify_store_answer
+ask(int w)
+{
+	struct verify_store_answer ans;
+
+	verify_store_query(worker[w], "ann@test", ev_wall_s(loop), &ans);
+	return ans;
+}
+
+/* the domain is forgotten while this host is without its database; then, still without, it claims a probe */
+static void
+a_claim_does_not_keep_what_was_forgotten_before_it(void **state)
+{
+	(void) state;
+	for (int owed = 0; owed <= 1; owed++) {
+		memset(&row, 0, sizeof row);
+		forgot = 0;
+		if (!owed) {
+			update(0, VERIFY_DEFER, "450 later");
+			turns();
+			assert_int_equal(row.writes, 1);
+			row.updated = row.status = 0;		/* and is removed by the command */
+		}
+		fake_pg.connect = FAKE_REFUSE;
+		fake_cut();
+		pass(100);
+		if (owed)
+			assert_int_equal(verify_store_update(worker[0], "ann@test", VERIFY_DEFER, "450 later", ev_wall_s(loop)), VERIFY_STORED);
+		ev_fake_advance(loop, 8000000);
+		forgot = ev_wall_s(loop);
+		ev_fake_advance(loop, 3000000);
+		turns();
+		assert_true(ask(0).probe);
+		assert_string_equal(ask(1).text, "450 later");		/* nobody has told this host */
+		fake_pg.connect = FAKE_ACCEPT;
+		pass(6000);
+		assert_int_equal(ask(1).status, VERIFY_TODO);
+		assert_string_equal(ask(1).text, VERIFY_TODO_TEXT);
+		assert_false(ask(1).probe);				/* one is under way */
+		assert_int_equal(row.writes, owed ? 0 : 1);		/* the old one was not written, or not again */
+		update(1, VERIFY_DEFER, "451 still not");		/* its result */
+		turns();
+		expect_both(VERIFY_DEFER, "451 still not");
+	}
+}
+
 int
 main(void)
 {
@@ -230,6 +294,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(the_third_of_a_second_is_not_taken_for_the_first),
 		T(the_same_result_twice_is_one),
+		T(a_claim_does_not_keep_what_was_forgotten_before_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -78,12 +78,14 @@ rig_broad(const struct db_row *r)
 	return r->key_len > 0 && r->key[0] == '@';
 }
 
-static bool
-rig_voids(void *ctx, const struct db_row *r, const void *key, size_t key_len, const struct shmtab_val *v)
+static enum shmtab_act
+rig_voids(void *ctx, const struct db_row *r, const void *key, size_t key_len, const struct shmtab_val *old,
+    struct shmtab_val *new)
 {
 	(void) ctx;
-	return !v->pinned && key_len > r->key_len &&
-	    memcmp((const char *) key + key_len - r->key_len, r->key, r->key_len) == 0;
+	(void) new;
+	return !old->pinned && key_len > r->key_len &&
+	    memcmp((const char *) key + key_len - r->key_len, r->key, r->key_len) == 0 ? SHMTAB_DELETE : SHMTAB_KEEP;
 }
 
 static void
