@@ -198,6 +198,40 @@ test_clean(void **state)
 	verify_store_close(&s);
 }
 
+static void
+clean(struct verify_store *s, int64_t now, uint64_t want_retained, uint64_t want_dropped)
+{
+	uint64_t retained = 0, dropped = 0;
+
+	for (unsigned i = 0; i < verify_store_parts(s); i++)
+		assert_int_equal(verify_store_clean(s, i, now, &retained, &dropped), 0);
+	if (retained != want_retained || dropped != want_dropped)
+		fail_msg("%lld: retained %d, dropped %d", (long long) now, (int) retained, (int) dropped);
+}
+
+/* the wall clock is set back by an hour or a week, and forward again: what has not expired stays, what has goes when it is right */
+static void
+test_clean_with_a_clock_set_back(void **state)
+{
+	static const int64_t back_s[] = { 3600, 7 * 86400, 40 * 86400 };
+	struct verify_store *s = store_open();
+
+	(void) state;
+	for (unsigned i = 0; i < verify_store_parts(s); i++)
+		verify_store_clean(s, i, INT32_MAX, &(uint64_t) { 0 }, &(uint64_t) { 0 });
+	for (size_t i = 0; i < NELEM(back_s); i++) {
+		verify_store_update(s, "new@test", VERIFY_BOUNCE, "t", NOW);
+		verify_store_update(s, "old@test", VERIFY_BOUNCE, "t", NOW - 3 * 86400 - 1);
+		expect(s, "asked@test", NOW - 5, VERIFY_TODO, VERIFY_TODO_TEXT, i == 0);
+		expect(s, "lost@test", NOW - 1001, VERIFY_TODO, VERIFY_TODO_TEXT, true);
+		clean(s, NOW - back_s[i], 4, 0);
+		expect(s, "new@test", NOW - back_s[i], VERIFY_BOUNCE, "t", false);
+		clean(s, NOW, 2, 2);
+		clean(s, NOW, 2, 0);
+	}
+	verify_store_close(&s);
+}
+
 /* negative caching off: no record is kept of an unknown address, but it is probed once, not at every query */
 static void
 test_negative_cache_off(void **state)
@@ -274,6 +308,7 @@ main(void)
 		cmocka_unit_test(test_release),
 		cmocka_unit_test(test_dead_workers_claims),
 		cmocka_unit_test(test_clean),
+		cmocka_unit_test(test_clean_with_a_clock_set_back),
 		cmocka_unit_test(test_negative_cache_off),
 		cmocka_unit_test(test_private),
 		cmocka_unit_test(test_look),
