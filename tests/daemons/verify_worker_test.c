@@ -21,7 +21,7 @@
 #include <util/msg.h>
 #include <util/sock.h>
 
-#define WAIT_MS	20000
+#define WAIT_MS	5000
 
 static char *program;
 static struct mini_master m;

@@ -28,7 +28,7 @@
 #include <util/mem.h>
 #include <util/sock.h>
 
-#define WAIT_MS	20000
+#define WAIT_MS	5000
 
 /* the daemon */
 
