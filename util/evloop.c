@@ -24,7 +24,7 @@
 struct ev_loop {
 	int	epfd;
 	bool	stopped, fake;
-	int64_t now_ms, wall_us;	/* of this turn */
+	int64_t now_ms, wall_us, wall_s;	/* of this turn */
 	int64_t kept_ms;		/* since when msg has kept lines, at most */
 
 	struct epoll_event batch[EV_BATCH];
@@ -56,6 +56,7 @@ ev_clock_read(struct ev_loop *l)
 	l->now_ms = (int64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 	clock_gettime(CLOCK_REALTIME, &ts);
 	l->wall_us = (int64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+	l->wall_s = time(NULL);
 }
 
 struct ev_loop *
@@ -113,7 +114,7 @@ ev_now_ms(const struct ev_loop *l)
 int64_t
 ev_wall_s(const struct ev_loop *l)
 {
-	return l->wall_us / 1000000;
+	return l->fake ? l->wall_us / 1000000 : l->wall_s;
 }
 
 int64_t

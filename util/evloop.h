@@ -62,8 +62,8 @@ void	ev_signal_set(struct ev_loop *, int signo, ev_signal_fn *, void *ctx);
 void	ev_signal_forked(struct ev_loop *);
 
 int64_t	ev_now_ms(const struct ev_loop *);	/* monotonic */
-int64_t	ev_wall_s(const struct ev_loop *);	/* seconds since 1970 */
-int64_t	ev_wall_us(const struct ev_loop *);	/* microseconds since 1970 */
+int64_t	ev_wall_s(const struct ev_loop *);	/* seconds since 1970, as time(2) counts: never ahead of a client's time(2) */
+int64_t	ev_wall_us(const struct ev_loop *);	/* microseconds since 1970, up to a tick of the kernel ahead of time(2) */
 
 void	ev_run(struct ev_loop *);		/* until ev_stop */
 void	ev_stop(struct ev_loop *);

@@ -698,6 +698,28 @@ test_real_clock(void **state)
 	ev_loop_free(&l);
 }
 
+/* a client that looks at time(2), which is up to a tick behind clock_gettime(2), does not see our seconds in its future */
+static void
+test_wall_never_ahead(void **state)
+{
+	struct ev_loop *l = ev_loop_new();
+	struct timespec ts;
+	int64_t wall;
+	time_t	now;
+
+	(void) state;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	poll(NULL, 0, (int) (999 - ts.tv_nsec / 1000000));	/* just before the next second */
+	do {
+		ev_turn(l, 0);
+		wall = ev_wall_s(l);
+		now = time(NULL);
+		assert_true(wall <= now);
+		assert_true(wall >= now - 1);
+	} while (now <= ts.tv_sec);
+	ev_loop_free(&l);
+}
+
 /* signals */
 
 static volatile int signal_seen[65];
@@ -799,6 +821,7 @@ main(void)
 		T(test_defers),
 		T(test_defer_after_callbacks),
 		T(test_real_clock),
+		T(test_wall_never_ahead),
 		T(test_signals),
 		T(test_signal_default),
 		T(test_loop_freed),
