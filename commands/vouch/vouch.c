@@ -14,6 +14,7 @@
 
 #include <util/mem.h>
 #include <util/msg.h>
+#include <util/utf8.h>
 #include <global/params.h>
 
 #include "check.h"
@@ -90,6 +91,7 @@ vouch_line(FILE *fp, const char *fmt, va_list ap)
 
 	if (vasprintf(&text, fmt, ap) < 0)
 		msg_fatal("out of memory");
+	utf8_sanitise(text, strlen(text), true);	/* what files, peers and the database say is shown, not obeyed */
 	fprintf(fp, "vouch: %s\n", text);
 	free(text);
 }

@@ -174,7 +174,7 @@ directories_are_examined(void **state)
 {
 	struct command c = { 0 };
 	char   *data = mem_printf("%s/i/data", t.dir), *private = mem_printf("%s/i/queue/private", t.dir);
-	char   *way = mem_printf("%s/verify", private), *table = mem_printf("%s/verify_cache.vouch", data);
+	char   *way = mem_printf("%s/verify", private), *table = mem_printf("%s/verify\033[2J.vouch", data);
 	int	fd;
 
 	(void) state;
@@ -188,7 +188,7 @@ directories_are_examined(void **state)
 	if (chown(table, 65534, (gid_t) -1) == 0) {	/* root's tests only */
 		command_run(&c, "vouch", "-c", t.etc, "check", NULL);
 		command_want(&c, "another's table", 1,
-		    "warning: |parameter data_directory: |i/data/verify_cache.vouch: belongs to uid 65534, not to mail_owner|1 warning");
+		    "warning: |parameter data_directory: |i/data/verify?[2J.vouch: belongs to uid 65534, not to mail_owner|1 warning");
 		command_fini(&c);
 	}
 	assert_int_equal(unlink(table), 0);
