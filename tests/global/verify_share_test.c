@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include <global/verify_db.h>
+#include <tests/lib/decisions.h>
 #include <tests/lib/fake_pg.h>
 #include <util/mem.h>
 
@@ -34,15 +35,7 @@ static struct ev_loop *loop;
 static struct verify_store *worker[WORKERS];
 static struct pg_host host = { .keys = { "host", NULL }, .values = { "share", NULL }, .where = "database share" };
 static struct db_conf where = { .hosts = &host, .hosts_n = 1 };
-static const struct verify_store_conf conf = {
-	.rules = {
-		.positive_expire_s = 31 * 86400, .positive_refresh_s = 7 * 86400,
-		.negative_expire_s = 3 * 86400, .negative_refresh_s = 10800,
-		.defer_expire_s = 3 * 86400, .defer_refresh_s = 10800,
-		.probe_ttl_s = 1000, .negative_cache = true,
-	},
-	.smtputf8 = true, .bytes = 4u << 20,
-};
+static struct verify_store_conf conf = { .smtputf8 = true, .bytes = 4u << 20 };	/* with verify(8)'s default times */
 
 /* the database */
 
@@ -138,6 +131,7 @@ setup(void **state)
 	(void) state;
 	memset(&row, 0, sizeof row);
 	forgot = 0;
+	conf.rules = decision_sets[0].rules;
 	fake_pg_reset(share_serve, NULL);
 	loop = ev_loop_new_fake(NOW);
 	if ((dirfd = open(mkdtemp(dir), O_RDONLY | O_DIRECTORY)) < 0)

@@ -13,21 +13,14 @@
 
 #include <cmocka.h>
 
+#include <tests/lib/decisions.h>
 #include <util/mem.h>
 
 #define NOW	1700000000
 
 static char dir[] = "/tmp/vouch-store.XXXXXX";
 static int dirfd = -1;
-static struct verify_store_conf conf = {
-	.rules = {
-		.positive_expire_s = 31 * 86400, .positive_refresh_s = 7 * 86400,
-		.negative_expire_s = 3 * 86400, .negative_refresh_s = 10800,
-		.defer_expire_s = 3 * 86400, .defer_refresh_s = 10800,
-		.probe_ttl_s = 1000, .negative_cache = true,
-	},
-	.smtputf8 = true, .bytes = 4u << 20,
-};
+static struct verify_store_conf conf = { .smtputf8 = true, .bytes = 4u << 20 };	/* with verify(8)'s default times */
 
 static struct verify_store *
 store_open(void)
@@ -64,6 +57,7 @@ static int
 setup(void **state)
 {
 	(void) state;
+	conf.rules = decision_sets[0].rules;
 	return mkdtemp(dir) != NULL && (dirfd = open(dir, O_RDONLY | O_DIRECTORY)) >= 0 ? 0 : -1;
 }
 

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <global/stats.h>
+#include <tests/lib/decisions.h>
 #include <tests/lib/test_dir.h>
 #include <util/mem.h>
 #include <util/msg.h>
@@ -43,11 +44,9 @@ ask_rig_begin(struct address_host *host, const struct multi_server *server, cons
 	char   *path;
 
 	assert_int_equal(test_dir_make(NULL), 0);
-	ask_rig.rules = store.rules = (struct address_rules) {
-		.positive_expire_s = 31 * 86400, .positive_refresh_s = 7 * 86400, .negative_expire_s = 3 * 86400,
-		.negative_refresh_s = 10800, .defer_expire_s = 3 * 86400, .defer_refresh_s = 60, .probe_ttl_s = 1000,
-		.negative_cache = true,
-	};
+	store.rules = decision_sets[0].rules;
+	store.rules.defer_refresh_s = 60;
+	ask_rig.rules = store.rules;
 	ask_rig.host = host;
 	assert_int_equal(verify_store_open(&host->store, test_dirfd, &store, &why), 0);
 	buf_fini(&why);
