@@ -2,7 +2,8 @@
  * usage: decide MAP	(address_verify_map: pgsql:... of an empty database with vouch's schema, with the service's rights)
  * Each row is put into both, asked for at the same moment, and must come to the same: reply, text, whether to probe, and what is
  * known afterwards. Once with this host's cache empty, as if another host had learned it, and once with the record there as well.
- * Then updates over each kind of record, and two results whose statements overtake each other. The clock stands still. Prints "N passed, N failed"; exit 0 when all passed, 1, 2 usage.
+ * Then updates over each kind of record, and two results whose statements overtake each other. The clock stands still.
+ * Prints "N passed, N failed"; exit 0 when all passed, 1, 2 usage.
  */
 #include <err.h>
 #include <stdio.h>
