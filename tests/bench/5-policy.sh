@@ -44,8 +44,6 @@ policy_socket() { echo "$T/$1/queue/private/policy"; }
 grey vouch
 pids_vouch=$(workers "$T/vouch/queue" policy)
 servers="$servers vouch"
-# what expires while the others are measured: triplets that were never retried
-grey old greylist_retry_window=1m greylist_cache_size=32M
 socket() {
 	case $1 in
 	floor)	echo "$T/floor.$2" ;;
@@ -54,13 +52,11 @@ socket() {
 	esac
 }
 # shellcheck disable=SC2086
-bench_prefer ${pids_postgrey-} $pids_vouch $pids_floor_known $pids_floor_new $(workers "$T/old/queue" policy)
+bench_prefer ${pids_postgrey-} $pids_vouch $pids_floor_known $pids_floor_new
 
 # pload ARGUMENT... - the figures are in $LOAD
 # shellcheck disable=SC2086
 pload() { LOAD=$($APART "$TOOLS/pload" "$@" 2>&1) || fail "pload $*: $LOAD"; }
-pload -f 900000000 -K "$EXPIRED" -n "$EXPIRED" -x DEFER_IF_PERMIT "$(policy_socket old)"
-expires=$(($(date +%s) + 60))
 
 # retried SERVER... - the first K triplets are known there
 retried() {
@@ -75,7 +71,7 @@ retried() {
 
 # ---- known and new triplets
 # shellcheck disable=SC2086
-retried ${servers#floor} old
+retried ${servers#floor}
 fresh=1000000
 # policy_once SERVER known|new - one short run
 policy_once() {
@@ -129,27 +125,37 @@ done
 
 # ---- at half load, each request due at its own time; what the full load has left to write, half a gigabyte of log, goes to disk first
 sync
-# shellcheck disable=SC2086
-bench_apart $pids_vouch $pids_floor_known $pids_floor_new
-printf '\n%-52s %10s %8s %8s %8s\n' "half of that rate${APART:+, from a processor of its own}" "per s" "p50 us" "p99 us" "max us"
+printf '\n%-52s %10s %8s %8s %8s\n' "half of that rate" "per s" "p50 us" "p99 us" "max us"
 PIDS=
+places=together
+[ "$(bench_cpus | wc -l)" -lt 2 ] || places="together apart"
 for kind in known new; do
 	half=$(median "$kind.vouch" 1 | awk '{ printf "%d", $1 / 2 }')
 	for round in $(seq 15); do
-		for s in floor vouch; do
-			case $kind in
-			known)	pload -r "$half" -d 1 -K "$K" "$(socket $s $kind)" ;;
-			new)	fresh=$((fresh + 200000))
-				pload -r "$half" -d 1 -f $fresh -K 200000 "$(socket $s $kind)" ;;
-			esac
-			echo "$(is rate "$LOAD") $(is p50_us "$LOAD") $(is p99_us "$LOAD") $(is max_us "$LOAD")" >>"$FIGURES/half.$kind.$s"
+		for place in $places; do
+			# shellcheck disable=SC2086
+			bench_$place $pids_vouch $pids_floor_known $pids_floor_new
+			for s in floor vouch; do
+				case $kind in
+				known)	pload -r "$half" -d 1 -K "$K" "$(socket $s $kind)" ;;
+				new)	fresh=$((fresh + 200000))
+					pload -r "$half" -d 1 -f $fresh -K 200000 "$(socket $s $kind)" ;;
+				esac
+				echo "$(is rate "$LOAD") $(is p50_us "$LOAD") $(is p99_us "$LOAD") $(is max_us "$LOAD")" \
+				    >>"$FIGURES/half.$kind.$s.$place"
+			done
 		done
 	done
-	for s in floor vouch; do
-		printf '  %-50s %10.0f %8.1f %8.1f %8.1f' "$(name_of $s), $kind triplets" "$(median half.$kind.$s 1)" \
-		    "$(median half.$kind.$s 2)" "$(median half.$kind.$s 3)" "$(median half.$kind.$s 4)"
-		[ $s = floor ] || printf '   %s' "$(at_most "$(median half.$kind.$s 3)" 1000)"
-		echo
+	for place in $places; do
+		where=
+		[ $place = together ] || where=", load apart"
+		for s in floor vouch; do
+			row=half.$kind.$s.$place
+			printf '  %-50s %10.0f %8.1f %8.1f %8.1f' "$(name_of $s), $kind triplets$where" "$(median $row 1)" \
+			    "$(median $row 2)" "$(median $row 3)" "$(median $row 4)"
+			[ $s = floor ] || printf '   %s' "$(at_most "$(median $row 3)" 1000)"
+			echo
+		done
 	done
 done
 # shellcheck disable=SC2086
@@ -179,7 +185,13 @@ during_row() {
 	printf '  %-50s %10s %8s %8s %8s' "$1" "$(is rate "$2")" "$(is p50_us "$2")" "$(is p99_us "$2")" "$(is max_us "$2")"
 }
 printf '\n%-52s %10s %8s %8s %8s\n' "2000 requests per s while $EXPIRED expired records go" "per s" "p50 us" "p99 us" "max us"
-# a worker goes once through a cache of 32M in 64 s
+# triplets that are never retried; a worker goes once through a cache of 32M in 64 s
+grey old greylist_retry_window=1m greylist_cache_size=32M
+# shellcheck disable=SC2046
+bench_prefer $(workers "$T/old/queue" policy)
+pload -f 900000000 -K "$EXPIRED" -n "$EXPIRED" -x DEFER_IF_PERMIT "$(policy_socket old)"
+expires=$(($(date +%s) + 60))
+retried old
 while [ "$(date +%s)" -lt $((expires + 1)) ]; do
 	sleep 1
 done

@@ -32,8 +32,8 @@ bench_prefer() {
 		[ ! -w "/proc/$bench_pid/autogroup" ] || echo "$BENCH_NICE" >"/proc/$bench_pid/autogroup"
 	done
 }
-# bench_apart PID... - the load, where $APART runs it, has the last processor to itself, these processes the others: whoever measures
-# times does not want to know how long the load waited for the server's processor. bench_together PID... - all have all again
+# bench_apart PID... - of two processors or more: the load, where $APART runs it, has the last processor to itself, these processes
+# the others: how long the load waited for the server's processor is not measured. bench_together PID... - all have all again
 APART=
 bench_cpus() { taskset -c -p $$ | sed 's/.*: //' | tr ',' '\n' | awk -F - '{ for (i = $1; i <= $NF; i++) print i }'; }
 bench_on() {
@@ -43,7 +43,6 @@ bench_on() {
 	done
 }
 bench_apart() {
-	[ "$(bench_cpus | wc -l)" -gt 1 ] || return 0
 	bench_cpus | sed '$d' | bench_on "$@"
 	APART="taskset -c $(bench_cpus | tail -n 1)"
 }
