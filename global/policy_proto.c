@@ -38,19 +38,21 @@ policy_in_init(struct policy_in *in)
 {
 	memset(in, 0, sizeof *in);
 	buf_init(&in->text, POLICY_PROTO_MAX);
+	buf_init(&in->line, POLICY_PROTO_LINE_MAX);
 }
 
 void
 policy_in_fini(struct policy_in *in)
 {
 	buf_fini(&in->text);
+	buf_fini(&in->line);
 }
 
 void
 policy_in_reset(struct policy_in *in)
 {
 	buf_shrink(&in->text, 4096);
-	in->line = in->bytes = 0;
+	in->bytes = 0;
 	in->lines = 0;
 	memset(in->value, 0, sizeof in->value);
 }
@@ -80,55 +82,40 @@ policy_in_odd(struct policy_in *in, const char *line, size_t n)
 	msg_clean(in->odd, sizeof in->odd, shown);
 }
 
-/* policy_in_line - what is left of a line, up to its end: if its name is one of ours, keep it, NUL-terminated; the last one of a name wins */
+/* policy_in_line - line[n] is its end: if its name is one of ours, keep it, NUL-terminated; the last one of a name wins */
 static enum policy_in_next
 policy_in_line(struct policy_in *in, const char *line, size_t n)
 {
-	const size_t begun = in->text.len - in->line;
 	enum policy_in_attr attr;
 	const char *eq;
+	size_t	from = in->text.len;
 
-	if (n > POLICY_PROTO_LINE_MAX - begun)
+	if (n > POLICY_PROTO_LINE_MAX)
 		return policy_in_bad(in, policy_in_long);
-	if (begun > 0) {				/* else it need not be copied to be looked at */
-		if (buf_add(&in->text, line, n) < 0)
-			return policy_in_bad(in, policy_in_large);
-		line = in->text.data + in->line;
-		n += begun;
-	}
 	if (n > 0 && line[n - 1] == '\r')
 		n--;
 	if (n == 0)
 		return POLICY_IN_DONE;
 	if (++in->lines > POLICY_PROTO_LINES_MAX)
 		return policy_in_bad(in, "more than 200 lines");
-	if ((eq = memchr(line, '=', n)) == NULL)
+	if ((eq = memchr(line, '=', n)) == NULL) {
 		policy_in_odd(in, line, n);
-	if (eq == NULL || (attr = policy_in_find(line, (size_t) (eq - line))) == POLICY_IN_ATTRS) {
-		if (begun > 0)
-			buf_cut(&in->text, in->line);
 		return POLICY_IN_MORE;
 	}
-	if (begun > 0)
-		buf_cut(&in->text, in->line + n);
-	else if (buf_add(&in->text, line, n) < 0)
+	if ((attr = policy_in_find(line, (size_t) (eq - line))) == POLICY_IN_ATTRS)
+		return POLICY_IN_MORE;
+	if (buf_add(&in->text, line, n + 1) < 0)
 		return policy_in_bad(in, policy_in_large);
-	if (buf_add(&in->text, "", 1) < 0)
-		return policy_in_bad(in, policy_in_large);
-	in->value[attr] = in->line + (size_t) (eq - line) + 1;
-	in->line = in->text.len;
+	in->text.data[from + n] = 0;
+	in->value[attr] = from + (size_t) (eq - line) + 1;
 	return POLICY_IN_MORE;
 }
 
-/* policy_in_rest - a line's beginning; beyond: why what is behind it is not looked at */
+/* policy_in_part - n bytes of a line that began before, or goes on behind them */
 static enum policy_in_next
-policy_in_rest(struct policy_in *in, const char *line, size_t n, const char *beyond)
+policy_in_part(struct policy_in *in, const char *data, size_t n)
 {
-	if (n > POLICY_PROTO_LINE_MAX - (in->text.len - in->line))
-		return policy_in_bad(in, policy_in_long);
-	if (beyond != NULL)
-		return policy_in_bad(in, beyond);
-	return buf_add(&in->text, line, n) < 0 ? policy_in_bad(in, policy_in_large) : POLICY_IN_MORE;
+	return buf_add(&in->line, data, n) < 0 ? policy_in_bad(in, policy_in_long) : POLICY_IN_MORE;
 }
 
 static void
@@ -153,10 +140,25 @@ policy_in_feed(struct policy_in *in, const char *data, size_t n, size_t *used_r,
 		end = lf;
 		beyond = "a NUL byte";
 	}
-	for (; next == POLICY_IN_MORE && (lf = memchr(p, '\n', (size_t) (end - p))) != NULL; p = next != POLICY_IN_BAD ? lf + 1 : p)
-		next = policy_in_line(in, p, (size_t) (lf - p));
-	if (next == POLICY_IN_MORE && (next = policy_in_rest(in, p, (size_t) (end - p), beyond)) == POLICY_IN_MORE)
+	for (; next == POLICY_IN_MORE && (lf = memchr(p, '\n', (size_t) (end - p))) != NULL; p = lf + 1) {
+		const char *line = p;
+		size_t	len = (size_t) (lf - p);
+
+		if (in->line.len > 0) {			/* its beginning came before */
+			if ((next = policy_in_part(in, p, len)) == POLICY_IN_BAD)
+				break;
+			line = in->line.data;
+			len = in->line.len;
+		}
+		next = policy_in_line(in, line, len);
+		if (line != p)
+			buf_shrink(&in->line, 4096);
+	}
+	if (next == POLICY_IN_MORE && (next = policy_in_part(in, p, (size_t) (end - p))) == POLICY_IN_MORE) {
 		p = end;
+		if (beyond != NULL)
+			next = policy_in_bad(in, beyond);
+	}
 	if (next == POLICY_IN_DONE)
 		policy_in_done(in, req);
 	*used_r = (size_t) (p - data);

@@ -37,8 +37,8 @@ enum policy_in_next {
 
 /* reads one request after the other, in whatever pieces it comes; holds POLICY_PROTO_MAX bytes at most */
 struct policy_in {
-	struct buf text;		/* complete lines of ours, each NUL-terminated; then what there is of the present one */
-	size_t	line;			/* where the present line begins */
+	struct buf text;		/* the lines of ours, each NUL-terminated */
+	struct buf line;		/* what there is of the present one; empty when it came in one piece */
 	size_t	bytes;			/* of this request so far */
 	unsigned lines;
 	const char *why;		/* BAD: static */
