@@ -149,13 +149,20 @@ load_end() {
 	load_p99=${load_p99%.*}
 	load_calm_p99=$(is p99_us "$(cat "$T/load.calm")")
 	load_calm_p99=${load_calm_p99%.*}
+	load_calm_slowest=$(is max_us "$(cat "$T/load.calm")")
+	load_calm_slowest=${load_calm_slowest%.*}
 	load_slowest=$(is max_us "$(cat "$T/load.misses")")
 	load_slowest=${load_slowest%.*}
 	load_slowest_update=$(is max_us "$(cat "$T/load.updates")")
-	note "$1: hits p99=${load_p99}us (calm ${load_calm_p99}us) misses=$(is requests "$(cat "$T/load.misses")") max=${load_slowest}us" \
-	    "updates=$(is updates "$(cat "$T/load.updates")") max=${load_slowest_update%.*}us"
-	[ "$load_slowest" -le 1300000 ] || fail "$1: a miss took $load_slowest us, the limit is 1 s"
-	[ "${load_slowest_update%.*}" -le 1300000 ] || fail "$1: an update took $load_slowest_update us, the limit is 1 s"
+	load_slowest_update=${load_slowest_update%.*}
+	note "$1: hits p99=${load_p99}us (calm ${load_calm_p99}us max=${load_calm_slowest}us)" \
+	    "misses=$(is requests "$(cat "$T/load.misses")") max=${load_slowest}us" \
+	    "updates=$(is updates "$(cat "$T/load.updates")") max=${load_slowest_update}us"
+	# a machine that keeps an instance without database waiting for so long has done so to this one, too
+	load_limit=$((1300000 + load_calm_slowest))
+	[ "$load_slowest" -le $load_limit ] || fail "$1: a miss took $load_slowest us, the limit is 1 s; calm: $load_calm_slowest us"
+	[ "$load_slowest_update" -le $load_limit ] ||
+	    fail "$1: an update took $load_slowest_update us, the limit is 1 s; calm: $load_calm_slowest us"
 }
 # load_fast - hits were as fast as those without a database at the same time: p99 at most twice as long, and half a millisecond.
 # On a busy machine one measurement says little: a test fails when three of them say no
