@@ -55,15 +55,24 @@ for h in a b; do
 	eval "wait \$load_$h" || fail "$h: $(cat "$T/load.$h")"
 done
 wait_for 20 rows one "address LIKE 'fresh-%' AND status = 0" $N
-want "addresses probed twice" "$(cat "$T/a.probes" "$T/b.probes" | cut -d ' ' -f 2 | sort | uniq -d | wc -l)" 0
+# a host decides alone what the database did not say in time, or had no connection for: on a busy machine both may probe that
+alone=0
+for h in a b; do
+	wait_for 10 counted $h queries $N
+	alone=$((alone + N - $(vouch_stat $h db_asks) + $(vouch_stat $h db_unanswered)))
+done
+twice=$(cat "$T/a.probes" "$T/b.probes" | cut -d ' ' -f 2 | sort | uniq -d | wc -l)
+note "$alone addresses decided without the database, $twice probed twice"
+[ "$twice" -le $alone ] || fail "$twice addresses were probed twice, but only $alone decided without the database"
 for h in a b; do
 	known() { vload -s "$(verify_socket $h)" -A 'fresh-%@pool.test' -K $N -n $N -c 8 && [ "$(is ok "$LOAD")" = $N ]; }
 	wait_for 10 known
 done
+connected() { clients=$(show CLIENTS | grep -c 'vouch|vouch|') && [ "$clients" -ge 6 ]; }
+wait_for 10 connected
 servers=$(sql one "SELECT count(*) FROM pg_stat_activity WHERE usename = 'vouch'")
-clients=$(show CLIENTS | grep -c 'vouch|vouch|')
 note "$clients connections of vouch on $servers of the server"
-[ "$servers" -le 2 ] && [ "$clients" -ge 6 ] || fail "connections: $servers of the server for $clients"
+[ "$servers" -le 2 ] || fail "connections: $servers of the server for $clients"
 "$BIN/vouch" -c "$T/a/etc" forget fresh-000000001@pool.test || fail "forget"
 wait_for 5 answers "$(verify_socket b)" fresh-000000001@pool.test '3 *'
 "$BIN/vouch" -c "$T/a/etc" db check >"$T/out" 2>&1 || fail "db check: $(cat "$T/out")"
