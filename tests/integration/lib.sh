@@ -175,6 +175,7 @@ cleanupd_start() {
 	lib_name=$1 lib_probes=$T/$2.probes
 	shift 2
 	: >"$lib_probes"
+	: >"$T/cleanupd.out"			# or the "ready" of the one before is taken for ours
 	"$TOOLS/cleanupd" --log "$lib_probes" --verify "$(verify_socket "$lib_name")" "$@" \
 	    "$T/$lib_name/queue/public/cleanup" >"$T/cleanupd.out" 2>>"$T/cleanupd.log" &
 	CLEANUPD=$!
