@@ -85,8 +85,8 @@ while kill -0 $mailer 2>/dev/null && [ $killed -lt 60 ]; do
 	sleep 0.02
 done
 wait $mailer || fail "mailer: $?"
-find "$T/kept" -type f ! -name '*.*.*' -exec grep -h -a '^X-Number:' {} + | tr -d '\r' | sed 's/^X-Number: //' | sort -n >"$T/stored"
-sed -n 's/^\([0-9]*\) 250 .*/\1/p' "$T/told" | sort -n >"$T/yes"
+find "$T/kept" -type f ! -name '*.*.*' -exec grep -h -a '^X-Number:' {} + | tr -d '\r' | sed 's/^X-Number: //' | sort >"$T/stored"
+sed -n 's/^\([0-9]*\) 250 .*/\1/p' "$T/told" | sort >"$T/yes"
 [ "$(wc -l <"$T/told")" = 300 ] || fail "of 300 messages only $(wc -l <"$T/told") have an answer"
 ! grep -q -v '^[0-9]* \(250\|4[0-9][0-9]\) ' "$T/told" || fail "answers: $(grep -v '^[0-9]* \(250\|4[0-9][0-9]\) ' "$T/told" | head -n 3)"
 uniq "$T/stored" | comm -13 - "$T/yes" >"$T/lost"
