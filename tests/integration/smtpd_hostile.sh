@@ -16,8 +16,12 @@ vouch_start s
 sed -i "s/early 1/early 0/" "$T/s/etc/plugins"
 lives() { says "$1" QUIT | grep -q ^221; }
 wait_for 10 lives 2525
+old=$(workers "$T/s/queue" smtpd)
 vouch_reload s >/dev/null 2>&1		# 2526 begins with the file as it is now: one with early, one without
 wait_for 10 lives 2526
+for pid in $old; do
+	wait_for 10 gone "$pid"			# or it is taken for one that must stay
+done
 
 run=0
 while [ $run -lt "${HOSTILE_RUNS:-2}" ]; do
