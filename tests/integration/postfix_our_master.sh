@@ -27,7 +27,7 @@ load=$!
 before=$(postfix_probes)
 for _ in 1 2 3; do
 	vouch_reload own >/dev/null || fail "vouch reload: exit $?"
-	postfix_ask_rows 900
+	postfix_ask_rows 2900
 	postfix_reload 2>/dev/null || fail "postfix reload: exit $?"
 	postfix_ask_rows			# no time limit: Postfix's own services have to find each other again
 done

@@ -39,7 +39,7 @@ for variant in "n 1" "y 4"; do
 		reload_in_use "$chroot$maxproc"
 		# the cache is still there: no probe, no poll
 		before=$(postfix_probes)
-		postfix_ask_rows 900
+		postfix_ask_rows 2900
 		[ "$(postfix_probes)" = "$before" ] || fail "reload lost the cache"
 	else
 		postfix_reload 2>/dev/null		# it forgets at reload: everything is probed again
@@ -55,7 +55,7 @@ for variant in "n 1" "y 4"; do
 	if [ "$VERIFY" = vouch ]; then
 		postfix_start
 		before=$(postfix_probes)
-		postfix_ask_rows 900
+		postfix_ask_rows 2900
 		[ "$(postfix_probes)" = "$before" ] || fail "stop and start lost the cache"
 	fi
 done
