@@ -28,7 +28,8 @@ says 2525 'EHLO c.test' QUIT >"$T/first" 2>&1
 handed() { says 2525 'EHLO c.test' 'MAIL FROM:<a@b.test>' 'RCPT TO:<c@d.test>' DATA . QUIT >"$T/said" 2>&1 && grep -q '^250 2.6.0' "$T/said"; }
 wait_for 20 handed
 want "the greeting" "$(sed -n 1p "$T/said")" "220 mx.verify.test ESMTP*"
-grep -q "smtpd.*client=unknown\\[127.0.0.1\\] helo=<c.test> .*status=accepted" "$PFLOG" || fail "no line of smtpd: $(tail -n 3 "$PFLOG")"
+accepted() { grep -q "smtpd.*client=unknown\\[127.0.0.1\\] helo=<c.test> .*status=accepted" "$PFLOG"; }	# written after the reply
+try_for 10 accepted || fail "no line of smtpd: $(tail -n 3 "$PFLOG")"
 [ "$(find "$T/box/new" -type f | wc -l)" -ge 1 ] || fail "nothing was delivered"
 exe=$(readlink "/proc/$(workers "$PFQ" smtpd | head -n 1)/exe")
 want "the program that serves" "$exe" "$(readlink -f "$LIBEXEC/smtpd")"
