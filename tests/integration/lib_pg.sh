@@ -68,10 +68,16 @@ pg_signal() {
 	kill "-$2" $(pg_family "$1") 2>/dev/null
 }
 pg_kill() {
-	pg_signal "$1" CONT
-	pg_signal "$1" KILL
 	lib_pg=$(pg_pid "$1")
-	[ -z "$lib_pg" ] || try_for 5 gone "$lib_pg"
+	[ -n "$lib_pg" ] || return 0
+	kill -STOP "$lib_pg" 2>/dev/null		# no child more than those that are killed
+	lib_pg=$(pg_family "$1")
+	# shellcheck disable=SC2086
+	kill -KILL $lib_pg 2>/dev/null
+	# a server is not started while one of them has its shared memory
+	for lib_pg in $lib_pg; do
+		try_for 5 gone "$lib_pg"
+	done
 }
 # pg_crash NAME - SIGKILL, as if the machine had lost its power; then ready to be started again
 pg_crash() {
