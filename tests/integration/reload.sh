@@ -33,8 +33,15 @@ done
 want "before" "$(ask "$S" user000000001@example.com)" "2 host 192.0.2.1 said: 550 *"
 vouch_set r address_verify_reason_detail=fixed
 want "changed, not yet reloaded" "$(ask "$S" user000000001@example.com)" "2 host 192.0.2.1 said: 550 *"
+old=$(workers "$Q" verify)
 vouch_reload r || fail "reload: exit $?"
 wait_for 2 answers "$S" user000000001@example.com "2 Address does not accept mail"
+# a reload that is refused changes nothing: what the last one has changed has come to its end
+for pid in $old; do
+	wait_for 10 gone "$pid"
+done
+all_there() { [ "$(workers "$Q" verify | wc -l)" -ge "$(printf '%s\n' "$first" | wc -l)" ]; }
+wait_for 10 all_there
 
 # refused CASE TEXT... - reload says so in one line that has each TEXT in it, exit 1, and all goes on as before
 refused() {
