@@ -8,7 +8,8 @@
 pg_make one
 for h in a b; do
 	# a database without an answer in time is as good as none; and no host has heard of a triplet by chance, just before it is away
-	vouch_pg $h one greylist_delay=5s address_verify_sync_interval=10m greylist_map_timeout=10s address_verify_map_timeout=10s greylist_exempt_networks=127.0.0.0/8 policy_prefork_limit=1
+	vouch_pg $h one greylist_delay=5s address_verify_sync_interval=10m greylist_map_timeout=10s address_verify_map_timeout=10s \
+	    greylist_exempt_networks=127.0.0.0/8 policy_prefork_limit=1
 	policy_service $h policy unix
 	vouch_start $h
 done
