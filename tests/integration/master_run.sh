@@ -57,7 +57,7 @@ instance
 up
 "$master" -c "$E" -t && fail "-t with a master: exit 0"
 serves 1 || fail "no answer: $lib_answer"
-wait_for 5 two_workers
+wait_for 10 two_workers
 verdict "0 ok" || fail "verdict: $(cat "$Q/pid/master.status")"
 [ -z "$(cat "$T/err")" ] || fail "a start that succeeds says: $(cat "$T/err")"
 refused "second start" "another master is running with queue_directory $Q: pid $pid; stop that one, or use another directory"
@@ -78,7 +78,7 @@ grep -q 'terminating on signal 15' "$LOG" || fail "no last line in the log"
 
 # ---- reload by signal, a hundred times; no descriptor more than before ----
 up
-wait_for 5 two_workers
+wait_for 10 two_workers
 before=$(descriptors)
 for n in $(seq 100); do
 	kill -HUP "$pid"
@@ -150,7 +150,7 @@ for signal in INT TERM; do
 	"$master" -c "$E" -s 2>"$T/err" </dev/null &
 	pid=$!
 	at_exit "stop_pid $pid"
-	wait_for 5 serves "$signal"
+	wait_for 10 serves "$signal"
 	want "lock" "$(tr -d ' ' <"$Q/pid/master.pid")" "$pid"
 	kill -$signal "$pid"
 	wait "$pid"

@@ -159,9 +159,13 @@ want "observe mode" "$(reply 1)" '250 2.1.5 Ok'
 grep -q 'greylist=defer reason=new .*from=<w@seven.example>.*mode=observe' "$T/p/log/vouch.log" || fail "observe mode: no log line"
 
 # ---- killed with a request in hand, on a connection it had accepted; nobody starts another one, for the time being
-# in_hand PORT - bytes that a policy server has been sent and has not read
-in_hand() { awk -v port="$(printf ':%04X' "$1")" '$2 ~ port "$" && $4 == "01" && $5 !~ /:00000000$/ { n++ } END { exit n == 0 }' /proc/net/tcp; }
+# in_hand PORT - bytes that a policy server of ours has been sent and has not read
+in_hand() {
+	hand_at=$(echo "$LO.$1" | awk -F . '{ printf "%02X%02X%02X%02X:%04X", $4, $3, $2, $1, $5 }')
+	awk -v at="$hand_at" '$2 == at && $4 == "01" && $5 !~ /:00000000$/ { n++ } END { exit n == 0 }' /proc/net/tcp
+}
 killed() {
+	: >"$T/killed"				# from now on only what this one is told
 	wait_for 10 policy_says DUNNO "$GREY"
 	from "$1" 198.51.100.1 unknown x@four.example "RCPT TO:<bob@remote.test>"
 	want "$1 has its connection" "$(reply 1)" '250 2.1.5 Ok'

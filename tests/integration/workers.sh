@@ -7,7 +7,7 @@ vouch_start w
 S=$(verify_socket w)
 Q=$T/w/queue
 four_workers() { [ "$(workers "$Q" verify | wc -l)" = 4 ]; }
-wait_for 5 four_workers
+wait_for 10 four_workers
 
 # an update taken by one worker is in force at the next query to any other
 # shellcheck disable=SC2046
@@ -34,7 +34,7 @@ longest=$(is max_us "$(cat "$T/load")")
 [ "${longest%.*}" -lt 2000000 ] || fail "a client waited $longest us: $(cat "$T/load")"
 note "$kills kills; known: $(cat "$T/load")"
 note "fresh: $(cat "$T/fresh")"
-wait_for 5 four_workers
+wait_for 10 four_workers
 # no address is stuck: each fresh one was probed, or is when it is asked again (its worker died with the probe in hand)
 n=$(is requests "$(cat "$T/fresh")")
 all_fresh_known() {
