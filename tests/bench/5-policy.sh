@@ -43,7 +43,7 @@ grey() {
 policy_socket() { echo "$T/$1/queue/private/policy"; }
 grey vouch
 pids_vouch=$(workers "$T/vouch/queue" policy)
-servers="$servers vouch"
+servers="floor vouch${servers#floor}"	# each round's floor right before what is held against it
 socket() {
 	case $1 in
 	floor)	echo "$T/floor.$2" ;;
