@@ -43,7 +43,9 @@ grey() {
 policy_socket() { echo "$T/$1/queue/private/policy"; }
 grey vouch
 pids_vouch=$(workers "$T/vouch/queue" policy)
-servers="floor vouch${servers#floor}"	# each round's floor right before what is held against it
+# what is held against the floor is measured right beside it, behind it and before it in turns
+rest=${servers#floor}
+servers="floor vouch$rest"
 socket() {
 	case $1 in
 	floor)	echo "$T/floor.$2" ;;
@@ -93,8 +95,9 @@ policy_once() {
 	    >>"$FIGURES/$policy_kind.$policy_server"
 }
 for round in $(seq "$ROUNDS"); do
+	[ $((round % 2)) = 0 ] && order="${rest# } vouch floor" || order=$servers
 	for kind in known new; do
-		for s in $servers; do
+		for s in $order; do
 			policy_once "$s" $kind
 		done
 	done
