@@ -35,7 +35,7 @@ vouch_set r address_verify_reason_detail=fixed
 want "changed, not yet reloaded" "$(ask "$S" user000000001@example.com)" "2 host 192.0.2.1 said: 550 *"
 old=$(workers "$Q" verify)
 vouch_reload r || fail "reload: exit $?"
-wait_for 10 answers "$S" user000000001@example.com "2 Address does not accept mail"
+wait_for 2 answers "$S" user000000001@example.com "2 Address does not accept mail"
 # a reload that is refused changes nothing: what the last one has changed has come to its end
 for pid in $old; do
 	wait_for 10 gone "$pid"
@@ -74,10 +74,10 @@ mkdir -m 700 "$T/elsewhere"
 mv "$CF" "$T/good.cf"
 sed "s,^data_directory *=.*,data_directory = $T/elsewhere," "$T/good.cf" >"$CF"
 vouch_reload r || fail "reload after the repair: exit $?"
-wait_for 10 answers "$S" user000000001@example.com "2 host 192.0.2.1 said: 550 *"
+wait_for 2 answers "$S" user000000001@example.com "2 host 192.0.2.1 said: 550 *"
 grep -q "ignoring data_directory parameter value change" "$(vouch_log r)" || fail "nothing is said about data_directory"
 want "files in another data_directory" "$(ls "$T/elsewhere")" ""
 mv "$T/good.cf" "$CF"
 vouch_reload r || fail "reload with the old data_directory: exit $?"
-wait_for 10 answers "$S" user000000001@example.com "2 host 192.0.2.1 said: 550 *"
+wait_for 2 answers "$S" user000000001@example.com "2 host 192.0.2.1 said: 550 *"
 log_clean "$(vouch_log r)" "killed by|throttling"
