@@ -1,10 +1,11 @@
-/* global/name_table.c - a set of names: open addressing with a keyed hash, at most half full */
+/* global/name_table.c - a set of names: open addressing, at most half full */
 #include "name_table.h"
 
 #include <bsd/stdlib.h>
 #include <string.h>
 
 #include <util/mem.h>
+#include <util/quickhash.h>
 
 void
 name_table_fini(struct name_table *t)
@@ -21,7 +22,7 @@ static uint32_t *
 name_table_slot(const struct name_table *t, const char *name, size_t len)
 {
 	const struct name_entry *e;
-	size_t	i = (size_t) siphash(&t->key, name, len) & (t->slots - 1);
+	size_t	i = (size_t) quickhash(t->seed, name, len) & (t->slots - 1);
 
 	for (;; i = (i + 1) & (t->slots - 1)) {
 		if (t->slot[i] == 0)
@@ -36,7 +37,7 @@ static void
 name_table_grow(struct name_table *t)
 {
 	if (t->slots == 0)
-		arc4random_buf(&t->key, sizeof t->key);
+		arc4random_buf(&t->seed, sizeof t->seed);
 	mem_free(&t->slot);
 	t->slots = t->slots == 0 ? 64 : 2 * t->slots;
 	t->slot = mem_array(t->slots, sizeof t->slot[0]);

@@ -8,8 +8,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <util/siphash.h>
-
 struct name_table {			/* zeroed: empty */
 	struct name_entry {
 		char	*name;
@@ -19,7 +17,7 @@ struct name_table {			/* zeroed: empty */
 	size_t	n, room;
 	uint32_t *slot;			/* 1 + entry; slots is a power of two */
 	size_t	slots;
-	struct siphash_key key;
+	uint64_t seed;
 };
 
 void	name_table_fini(struct name_table *);

@@ -4,8 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
+#include <util/quickhash.h>
 
 #define REC_SUMMED	offsetof(struct shmtab_rec, expire_s)	/* the sum covers everything from here on */
 #define REC_BARRIER()	__atomic_signal_fence(__ATOMIC_SEQ_CST)	/* what was copied out is not read again */
@@ -19,7 +18,7 @@ static_assert(SHMTAB_REC_MAX % 8 == 0, "trailing zeroes fit into a copy");
 static uint64_t
 rec_sum(const struct shmtab_ring *ring, const unsigned char *rec, const struct shmtab_rec *head)
 {
-	return XXH3_64bits_withSeed(rec + REC_SUMMED, sizeof *head - REC_SUMMED + shmtab_rec_key_len(head) + head->val_len, ring->seed);
+	return quickhash(ring->seed, rec + REC_SUMMED, sizeof *head - REC_SUMMED + shmtab_rec_key_len(head) + head->val_len);
 }
 
 void
