@@ -520,11 +520,11 @@ store_open_table(struct shmtab **tp, int dirfd, const char *name, uint64_t bytes
 
 	if (bytes < SHMTAB_BYTES_MIN)
 		bytes = SHMTAB_BYTES_MIN;
-	if (dirfd < 0 || shmtab_open(tp, dirfd, name, bytes, &reason) < 0) {
+	if (dirfd < 0 || shmtab_open_hashed(tp, dirfd, name, bytes, &reason) < 0) {
 		if (dirfd >= 0)
 			buf_addf(why, "%s: %s: %s: greylisting records are not shared with other workers and not kept\n", name,
 			    reason, strerror(errno));
-		if (shmtab_open(tp, -1, NULL, bytes, &reason) < 0)
+		if (shmtab_open_hashed(tp, -1, NULL, bytes, &reason) < 0)
 			msg_fatal("cannot get %llu bytes of memory for greylisting: %s: lower greylist_cache_size",
 			    (unsigned long long) bytes, strerror(errno));
 		return;

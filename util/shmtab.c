@@ -54,13 +54,25 @@ fail:
 	return -1;
 }
 
+static int
+shmtab_open_write(struct shmtab **tp, int dirfd, const char *name, uint64_t bytes, bool hashed, const char **why_r)
+{
+	struct shmtab_where where = { .dirfd = name != NULL ? dirfd : -1, .name = name, .bytes = bytes / 4096 * 4096,
+	    .hashed = hashed, .create = true, .wait_ms = SHMTAB_OPEN_MS };
+
+	return shmtab_attach(tp, &where, why_r);
+}
+
 int
 shmtab_open(struct shmtab **tp, int dirfd, const char *name, uint64_t bytes, const char **why_r)
 {
-	struct shmtab_where where = { .dirfd = name != NULL ? dirfd : -1, .name = name, .bytes = bytes / 4096 * 4096,
-	    .create = true, .wait_ms = SHMTAB_OPEN_MS };
+	return shmtab_open_write(tp, dirfd, name, bytes, false, why_r);
+}
 
-	return shmtab_attach(tp, &where, why_r);
+int
+shmtab_open_hashed(struct shmtab **tp, int dirfd, const char *name, uint64_t bytes, const char **why_r)
+{
+	return shmtab_open_write(tp, dirfd, name, bytes, true, why_r);
 }
 
 int
@@ -140,7 +152,7 @@ shmtab_visit(struct shmtab *t, struct shmtab_part *p)
 static uint64_t
 shmtab_key_part(const struct shmtab *t, const void *key, size_t key_len, struct shmtab_part *p)
 {
-	uint64_t h = siphash(&t->map->geo.key, key, key_len);
+	uint64_t h = shmtab_geo_hash(&t->map->geo, key, key_len);
 
 	shmtab_map_part(t->map, shmtab_geo_part(&t->map->geo, h), p);
 	shmtab_part_prefetch(p, (uint32_t) h);
@@ -448,7 +460,7 @@ shmtab_changes(struct shmtab *t, const void *key, size_t key_len)
 	int	visits = 0;
 
 	do
-		shmtab_map_part(t->map, shmtab_geo_part(&t->map->geo, siphash(&t->map->geo.key, key, key_len)), &p);
+		shmtab_map_part(t->map, shmtab_geo_part(&t->map->geo, shmtab_geo_hash(&t->map->geo, key, key_len)), &p);
 	while (shmtab_part_retired(&p) && visits++ < SHMTAB_VISITS && shmtab_follow(t, &why) == 0);
 	return shmtab_part_changes(&p) + ((uint64_t) t->epoch << 40);
 }

@@ -59,6 +59,9 @@ struct shmtab_stat {
  * A handler for SIGBUS is installed: a file that is cut short costs its entries, and not the process.
  */
 int	shmtab_open(struct shmtab **, int dirfd, const char *name, uint64_t bytes, const char **why_r);
+/* shmtab_open_hashed - likewise, for keys that are keyed hashes themselves: no stranger can choose them so that they fall on one place, and
+ * they need no other keyed hash for that */
+int	shmtab_open_hashed(struct shmtab **, int dirfd, const char *name, uint64_t bytes, const char **why_r);
 /* shmtab_open_read - attach for looking only (commands): never creates, replaces or repairs; -1 when there is none */
 int	shmtab_open_read(struct shmtab **, int dirfd, const char *name, const char **why_r);
 void	shmtab_close(struct shmtab **);

@@ -18,7 +18,7 @@
 #include <util/sock.h>
 
 #define FILE_MAGIC	0x6261746863756f76	/* "vouchtab" on a little-endian machine; another order is another file */
-#define FILE_VERSION	5
+#define FILE_VERSION	6
 #define FILE_MAX	((uint64_t) 1 << 40)	/* far more than any host's memory, and far below the lock bytes */
 #define FILE_TRIES	10		/* how often the file may be replaced while we look at it */
 
@@ -26,6 +26,7 @@ struct file_id {			/* what makes this file a table, and this table */
 	uint64_t magic;
 	uint32_t version, parts;
 	uint64_t bytes;
+	uint64_t hashed;		/* 0 or 1 */
 	struct siphash_key key;		/* random; of hashes; k0 is the seed of the records' checksums, too */
 	uint64_t sum;			/* of the above, with the key */
 };
@@ -94,6 +95,7 @@ file_id_make(struct file_id *id, const struct shmtab_geo *g)
 	id->version = FILE_VERSION;
 	id->parts = g->parts;
 	id->bytes = g->bytes;
+	id->hashed = g->hashed;
 	id->key = g->key;
 	id->sum = file_id_sum(id);
 }
@@ -103,9 +105,9 @@ static bool
 file_id_check(const struct file_id *id, off_t size, struct shmtab_geo *g)
 {
 	if (id->magic != FILE_MAGIC || id->version != FILE_VERSION || id->sum != file_id_sum(id) ||
-	    id->bytes < SHMTAB_BYTES_MIN || (uint64_t) size != id->bytes)
+	    id->bytes < SHMTAB_BYTES_MIN || (uint64_t) size != id->bytes || id->hashed > 1)
 		return false;
-	shmtab_geo_init(g, id->bytes, SHMTAB_FILE_HEAD, &id->key);
+	shmtab_geo_init(g, id->bytes, SHMTAB_FILE_HEAD, id->hashed != 0, &id->key);
 	return g->parts == id->parts;
 }
 
@@ -200,8 +202,9 @@ shmtab_map_words(struct shmtab_map *m)
 
 /* file_make - size an empty file and give it a head with a new key */
 static int
-file_make(int fd, uint64_t bytes, bool on_disk, struct shmtab_geo *g, const char **why_r)
+file_make(int fd, const struct shmtab_where *at, bool on_disk, struct shmtab_geo *g, const char **why_r)
 {
+	const uint64_t bytes = at->bytes;
 	struct siphash_key key;
 	struct file_id id;
 	struct rlimit rl;
@@ -220,7 +223,7 @@ file_make(int fd, uint64_t bytes, bool on_disk, struct shmtab_geo *g, const char
 	if (ftruncate(fd, (off_t) bytes) < 0 || (on_disk && (errno = posix_fallocate(fd, 0, (off_t) bytes)) != 0))
 		return -1;
 	arc4random_buf(&key, sizeof key);
-	shmtab_geo_init(g, bytes, SHMTAB_FILE_HEAD, &key);
+	shmtab_geo_init(g, bytes, SHMTAB_FILE_HEAD, at->hashed, &key);
 	file_id_make(&id, g);
 	*why_r = "cannot be written";
 	return pwrite(fd, &id, sizeof id, 0) == (ssize_t) sizeof id ? 0 : -1;
@@ -237,7 +240,7 @@ file_carry_fn(void *ctx, const struct shmtab_rec *r)
 {
 	struct file_carry *c = ctx;
 	size_t	key_len = shmtab_rec_key_len(r);
-	uint64_t h = siphash(&c->to->geo.key, shmtab_rec_key(r), key_len);
+	uint64_t h = shmtab_geo_hash(&c->to->geo, shmtab_rec_key(r), key_len);
 	struct shmtab_part p;
 
 	shmtab_map_part(c->to, shmtab_geo_part(&c->to->geo, h), &p);
@@ -324,7 +327,7 @@ file_replace(const struct shmtab_where *at, struct shmtab_map *from, uint32_t ol
 	*why_r = "cannot be created";
 	if ((fd = openat(at->dirfd, temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0)
 		return NULL;
-	if (shmtab_file_lock(fd, 0) < 0 || file_make(fd, at->bytes, true, &g, why_r) < 0)
+	if (shmtab_file_lock(fd, 0) < 0 || file_make(fd, at, true, &g, why_r) < 0)
 		goto fail;
 	if (from != NULL) {
 		*why_r = "cannot be written";
@@ -367,7 +370,7 @@ file_is_named(int fd, int dirfd, const char *name, struct stat *st)
 }
 
 static int
-file_open_anonymous(struct shmtab_map **mp, uint64_t bytes, const char **why_r)
+file_open_anonymous(struct shmtab_map **mp, const struct shmtab_where *at, const char **why_r)
 {
 	struct shmtab_geo g;
 	int	fd;
@@ -375,7 +378,7 @@ file_open_anonymous(struct shmtab_map **mp, uint64_t bytes, const char **why_r)
 	*why_r = "no memory";
 	if ((fd = memfd_create("vouch-table", MFD_CLOEXEC)) < 0)
 		return -1;
-	if (file_make(fd, bytes, false, &g, why_r) == 0 && (*mp = file_map(fd, &g, 0, why_r)) != NULL)
+	if (file_make(fd, at, false, &g, why_r) == 0 && (*mp = file_map(fd, &g, 0, why_r)) != NULL)
 		return 0;
 	sock_close(&fd);
 	return -1;
@@ -414,7 +417,8 @@ file_decide(struct shmtab_map **mp, int *fdp, const struct stat *st, const struc
 		file_unretire(m);		/* somebody died over replacing it: we have his lock */
 		file_tidy(at);
 	}
-	if (at->create && !at->any_size && at->bytes != g.bytes && (*mp = file_replace(at, m, old_id, why_r)) != NULL)
+	if (at->create && !at->any_size && (at->bytes != g.bytes || at->hashed != g.hashed) &&
+	    (*mp = file_replace(at, m, old_id, why_r)) != NULL)
 		shmtab_map_close(&m);
 	else
 		*mp = m;
@@ -432,7 +436,7 @@ shmtab_map_open(struct shmtab_map **mp, const struct shmtab_where *at, const str
 	*mp = NULL;
 	*rebuilt_r = false;
 	if (at->name == NULL)
-		return file_open_anonymous(mp, at->bytes, why_r);
+		return file_open_anonymous(mp, at, why_r);
 	for (int i = 0; i < FILE_TRIES; i++) {
 		*why_r = "cannot be opened";
 		if ((fd = openat(at->dirfd, at->name, flags, 0600)) < 0)

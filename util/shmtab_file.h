@@ -13,7 +13,7 @@
 
 #include <util/shmtab_part.h>
 
-#define SHMTAB_FILE_HEAD 8192	/* bytes in front of the parts */
+#define SHMTAB_FILE_HEAD 8192	/* bytes in front of the parts' heads, behind which are their bodies */
 
 struct shmtab_file;		/* shared; in shmtab_file.c */
 
@@ -32,8 +32,9 @@ struct shmtab_where {
 	int	 dirfd;
 	const char *name;	/* NULL: anonymous memory */
 	uint64_t bytes;		/* wanted size */
-	bool	 any_size;	/* a table of another size is as good */
-	bool	 create;	/* false: only what is there, whatever its size */
+	bool	 hashed;	/* wanted: its keys are hashes themselves */
+	bool	 any_size;	/* a table of another size or hash is as good */
+	bool	 create;	/* false: only what is there, whatever its size and hash */
 	int	 wait_ms;	/* for others who are at the same */
 };
 

@@ -23,7 +23,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define PART_HEAD	 256		/* bytes for the head */
 #define PART_WANTED	 (256 * 1024)	/* small enough to be walked in well under a millisecond */
 #define PART_COUNT_MAX	 4096
 #define PART_SLOT_BYTES	 48		/* one slot for so many bytes of ring: 3/5 full with records of 80 bytes. Ways get long at 3/4, those of removals first */
@@ -52,35 +51,38 @@ struct shmtab_part_head {
 	uint64_t key_val_bytes;
 	uint64_t evicted, expired, damaged, recovered, stolen;
 };
-static_assert(sizeof(struct shmtab_part_head) <= PART_HEAD, "the head fits");
+static_assert(sizeof(struct shmtab_part_head) <= SHMTAB_PART_HEAD, "the head fits");
 
 void
-shmtab_geo_init(struct shmtab_geo *g, uint64_t bytes, uint64_t head_bytes, const struct siphash_key *key)
+shmtab_geo_init(struct shmtab_geo *g, uint64_t bytes, uint64_t head_bytes, bool hashed, const struct siphash_key *key)
 {
 	uint64_t space = bytes - head_bytes;
 	uint64_t parts = space / PART_WANTED;
 
 	parts = parts < 4 ? 4 : parts > PART_COUNT_MAX ? PART_COUNT_MAX : parts;
+	g->bodies = (parts * SHMTAB_PART_HEAD + 4095) / 4096 * 4096;
+	space -= g->bodies;
 	g->bytes = bytes;
+	g->hashed = hashed;
 	g->key = *key;
 	g->parts = (uint32_t) parts;
 	g->part_bytes = space / parts / 4096 * 4096;
 	if (g->part_bytes > (uint64_t) 1 << 31)
 		g->part_bytes = (uint64_t) 1 << 31;
-	g->slots = (uint32_t) ((g->part_bytes - PART_HEAD) / (PART_SLOT_BYTES + sizeof(uint64_t)));
-	g->ring_off = PART_HEAD + g->slots * (uint32_t) sizeof(uint64_t);
+	g->slots = (uint32_t) (g->part_bytes / (PART_SLOT_BYTES + sizeof(uint64_t)));
+	g->ring_off = g->slots * (uint32_t) sizeof(uint64_t);
 	g->ring_bytes = ((uint32_t) g->part_bytes - g->ring_off) & ~7u;
 }
 
 void
 shmtab_part_init(struct shmtab_part *p, const struct shmtab_geo *g, unsigned char *base, uint32_t n)
 {
-	unsigned char *at = base + n * g->part_bytes;
+	unsigned char *body = base + g->bodies + n * g->part_bytes;
 
-	p->head = (struct shmtab_part_head *) at;
-	p->index.slots = (uint64_t *) (at + PART_HEAD);
+	p->head = (struct shmtab_part_head *) (base + n * SHMTAB_PART_HEAD);
+	p->index.slots = (uint64_t *) body;
 	p->index.n = g->slots;
-	p->ring.base = at + g->ring_off;
+	p->ring.base = body + g->ring_off;
 	p->ring.bytes = g->ring_bytes;
 	p->ring.seed = g->key.k0;
 }

@@ -11,23 +11,27 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <util/quickhash.h>
 #include <util/shmtab.h>
 #include <util/shmtab_index.h>
 #include <util/shmtab_lock.h>
 #include <util/shmtab_rec.h>
 #include <util/siphash.h>
 
-/* a table's geometry; follows from its size alone. Private memory */
+/* a table's geometry; follows from its file's head alone. Private memory */
 struct shmtab_geo {
 	uint64_t bytes;			/* of the file */
-	uint64_t part_bytes;
+	uint64_t bodies;		/* where they begin, behind the heads of all parts */
+	uint64_t part_bytes;		/* of a body */
 	uint32_t parts;
 	uint32_t slots;			/* of the index of one part */
-	uint32_t ring_off, ring_bytes;	/* inside the part; multiples of 8 */
+	uint32_t ring_off, ring_bytes;	/* inside the body; multiples of 8 */
+	bool	 hashed;		/* keys are hashes themselves */
 	struct siphash_key key;
 };
 
-struct shmtab_part_head;	/* shared */
+#define SHMTAB_PART_HEAD 256	/* bytes for one head */
+struct shmtab_part_head;	/* shared; all of a table lie together: on few pages, which a processor finds again */
 
 struct shmtab_part {		/* private, made for one visit */
 	struct shmtab_part_head *head;
@@ -38,7 +42,13 @@ struct shmtab_part {		/* private, made for one visit */
 };
 
 /* shmtab_geo_init - the geometry of a table of so many bytes, head_bytes of which are the file's head */
-void	shmtab_geo_init(struct shmtab_geo *, uint64_t bytes, uint64_t head_bytes, const struct siphash_key *);
+void	shmtab_geo_init(struct shmtab_geo *, uint64_t bytes, uint64_t head_bytes, bool hashed, const struct siphash_key *);
+/* shmtab_geo_hash - the hash of a key */
+static inline uint64_t
+shmtab_geo_hash(const struct shmtab_geo *g, const void *key, size_t key_len)
+{
+	return g->hashed ? quickhash(g->key.k1, key, key_len) : siphash(&g->key, key, key_len);
+}
 /* shmtab_geo_part - the part where a key with this hash lives; the lower half of the hash is for its index */
 static inline uint32_t
 shmtab_geo_part(const struct shmtab_geo *g, uint64_t hash)
@@ -46,7 +56,7 @@ shmtab_geo_part(const struct shmtab_geo *g, uint64_t hash)
 	return (uint32_t) ((hash >> 32) * g->parts >> 32);
 }
 
-/* shmtab_part_init - part n of the table whose parts begin at base */
+/* shmtab_part_init - part n of the table whose heads of parts begin at base */
 void	shmtab_part_init(struct shmtab_part *, const struct shmtab_geo *, unsigned char *base, uint32_t n);
 
 /* shmtab_part_prefetch - have the memory for a visit on its way while the lock is being taken */

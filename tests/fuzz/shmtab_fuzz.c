@@ -128,7 +128,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	fuzz_image = mem_alloc(BYTES);
 	if (pread(fuzz_fd, fuzz_image, BYTES, 0) != (ssize_t) BYTES)
 		abort();
-	shmtab_geo_init(&fuzz_geo, BYTES, SHMTAB_FILE_HEAD, &fuzz_key);
+	shmtab_geo_init(&fuzz_geo, BYTES, SHMTAB_FILE_HEAD, false, &fuzz_key);
 	/* open but without a name: nothing is left behind, however this ends */
 	unlinkat(fuzz_dirfd, "tab", 0);
 	rmdir(fuzz_dir);
@@ -185,7 +185,8 @@ static void
 fuzz_damage(struct input *in, int fd)
 {
 	uint32_t what = input_number(in, 1);
-	uint64_t part = SHMTAB_FILE_HEAD + what / 8 % fuzz_geo.parts * fuzz_geo.part_bytes;
+	const uint32_t n = what / 8 % fuzz_geo.parts;
+	const uint64_t head = SHMTAB_FILE_HEAD + n * SHMTAB_PART_HEAD, body = SHMTAB_FILE_HEAD + fuzz_geo.bodies + n * fuzz_geo.part_bytes;
 	uint32_t word;
 
 	switch (what % 8) {
@@ -193,20 +194,20 @@ fuzz_damage(struct input *in, int fd)
 		fuzz_write(in, fd, 0, SHMTAB_FILE_HEAD);
 		break;
 	case 1:
-		fuzz_write(in, fd, part + 4, 160);
+		fuzz_write(in, fd, head + 4, 160);
 		break;
 	case 2:
-		fuzz_write(in, fd, part + 256, fuzz_geo.slots * 8);
+		fuzz_write(in, fd, body, fuzz_geo.slots * 8);
 		break;
 	case 3:
-		fuzz_write(in, fd, part + fuzz_geo.ring_off, 24000);	/* where the records are */
+		fuzz_write(in, fd, body + fuzz_geo.ring_off, 24000);	/* where the records are */
 		break;
 	case 4:
-		fuzz_forge(in, fd, part + fuzz_geo.ring_off);
+		fuzz_forge(in, fd, body + fuzz_geo.ring_off);
 		break;
 	case 5:			/* a lock that a dead process holds */
 		word = input_number(in, 4) | 0x700;
-		if (pwrite(fd, &word, sizeof word, (off_t) part) < 0)
+		if (pwrite(fd, &word, sizeof word, (off_t) head) < 0)
 			abort();
 		break;
 	case 6:

@@ -138,18 +138,18 @@ endure_stop(const pid_t pids[3])
 static off_t
 damage_place(const struct shmtab_geo *g)
 {
-	uint64_t part = SHMTAB_FILE_HEAD + tab_rnd(g->parts) * g->part_bytes;
-	uint32_t what = tab_rnd(1000);
+	const uint32_t n = tab_rnd(g->parts), what = tab_rnd(1000);
+	const uint64_t head = SHMTAB_FILE_HEAD + n * SHMTAB_PART_HEAD, body = SHMTAB_FILE_HEAD + g->bodies + n * g->part_bytes;
 
 	if (what < 2)
-		return (off_t) part;
+		return (off_t) head;
 	if (what < 200)
-		return (off_t) (part + 4 + tab_rnd(200));
+		return (off_t) (head + 4 + tab_rnd(200));
 	if (what < 400)
-		return (off_t) (part + 256 + tab_rnd(g->slots * 8));
+		return (off_t) (body + tab_rnd(g->slots * 8));
 	if (what < 420)
 		return tab_rnd(SHMTAB_FILE_HEAD);
-	return (off_t) (part + g->ring_off + tab_rnd(g->ring_bytes));
+	return (off_t) (body + g->ring_off + tab_rnd(g->ring_bytes));
 }
 
 static void
@@ -165,7 +165,7 @@ shmtab_damage(void **state)
 	(void) state;
 	for (uint32_t n = 0; n < DAMAGE_KEYS; n++)
 		assert_int_equal(tab_change(t, n, 1, SHMTAB_PUT, 0, &bad), 0);
-	shmtab_geo_init(&g, TAB_MB, SHMTAB_FILE_HEAD, &none);
+	shmtab_geo_init(&g, TAB_MB, SHMTAB_FILE_HEAD, false, &none);
 	endure_start(pids);
 	endure_wait(pids, 1000);
 	for (unsigned i = 0; i < DAMAGE_TRIES; i++) {

@@ -377,6 +377,35 @@ file_of_another_size_keeps_its_entries(void **state)
 	}
 }
 
+/* a table for keys of any kind becomes one for keys that are hashes, and the other way round */
+static void
+file_of_another_hash_keeps_its_entries(void **state)
+{
+	struct shmtab *plain = tab_open(TAB_MB), *hashed, *reader;
+	const char *why;
+
+	(void) state;
+	put_many(plain, 0, 3000);
+	assert_int_equal(shmtab_open_hashed(&hashed, test_dirfd, "tab", TAB_MB, &why), 0);
+	assert_null(why);
+	assert_int_equal(tab_stat(hashed).rebuilt, 0);
+	assert_int_equal(tab_stat(hashed).entries, 3000);
+	assert_int_equal(have_many(hashed, 0, 3000), 3000);
+	put_many(hashed, 3000, 3100);
+	assert_int_equal(shmtab_check(plain, &why), 0);		/* who has it open takes it as it is now */
+	assert_int_equal(have_many(plain, 0, 3100), 3100);
+	put_many(plain, 3100, 3200);
+	assert_int_equal(shmtab_open_read(&reader, test_dirfd, "tab", &why), 0);
+	assert_int_equal(have_many(reader, 0, 3200), 3200);
+	shmtab_close(&reader);
+	shmtab_close(&plain);
+	assert_int_equal(have_many(hashed, 0, 3200), 3200);
+	shmtab_close(&hashed);
+	plain = tab_open(TAB_MB);
+	assert_int_equal(have_many(plain, 0, 3200), 3200);
+	shmtab_close(&plain);
+}
+
 static void
 file_made_smaller_keeps_what_fits(void **state)
 {
@@ -512,9 +541,9 @@ file_stop_while_changing_the_size(void **state)
 	(void) state;
 	put(t, "k", "v");
 	assert_int_equal(shmtab_file_lock(fd, 0), 0);
-	shmtab_geo_init(&g, TAB_MB, SHMTAB_FILE_HEAD, &none);
+	shmtab_geo_init(&g, TAB_MB, SHMTAB_FILE_HEAD, false, &none);
 	for (uint32_t i = 0; i < g.parts; i++)		/* every part is retired, but there is no new file */
-		file_write("tab", "\1", 1, (off_t) (SHMTAB_FILE_HEAD + i * g.part_bytes + 4));
+		file_write("tab", "\1", 1, (off_t) (SHMTAB_FILE_HEAD + i * SHMTAB_PART_HEAD + 4));
 	assert_int_equal(shmtab_get(t, "k", 1, data, sizeof data, &v), -1);
 	assert_int_equal(errno, EBUSY);
 	for (int i = 0; i < 1000; i++)
@@ -710,6 +739,7 @@ main(void)
 		T(file_no_room),
 		T(file_full_disk),
 		T(file_of_another_size_keeps_its_entries),
+		T(file_of_another_hash_keeps_its_entries),
 		T(file_made_smaller_keeps_what_fits),
 		T(file_users_move_to_the_new_size),
 		T(file_left_half_made_goes),

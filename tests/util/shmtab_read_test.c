@@ -156,11 +156,11 @@ shmtab_reads_beside_a_writer(void **state)
 /* the index, of which a page cannot be read: whoever gets there waits for a writer who shifts what lies behind it */
 
 #define PAGE		4096
-#define HOME		((PAGE - 256) / 8 - 1)		/* the last slot of the first page: 256 bytes are the part's head */
+#define HOME		(PAGE / 8 - 1)		/* the last slot of the first page of an index */
 
 static struct {
 	struct shmtab_geo geo;
-	unsigned char *base;
+	unsigned char *base, *second;	/* of the mapping; the second page of the index of part 0 */
 	struct shmtab_seat seat;
 	struct shmtab_part writer;
 	union shmtab_copy copy;
@@ -194,8 +194,8 @@ shift_fault(int signo, siginfo_t *info, void *ctx)
 	int64_t	slot;
 
 	(void) ctx;
-	if (shift.faults++ > 0 || (unsigned char *) info->si_addr < shift.base + PAGE || (unsigned char *) info->si_addr >= shift.base + 2 * PAGE ||
-	    mprotect(shift.base, shift.geo.part_bytes, PROT_READ | PROT_WRITE) < 0) {
+	if (shift.faults++ > 0 || (unsigned char *) info->si_addr < shift.second || (unsigned char *) info->si_addr >= shift.second + PAGE ||
+	    mprotect(shift.second, PAGE, PROT_READ | PROT_WRITE) < 0) {
 		signal(signo, SIG_DFL);
 		return;
 	}
@@ -214,12 +214,15 @@ shmtab_reads_beside_a_shift(void **state)
 	static const struct siphash_key key = { 1, 2 };
 	struct sigaction fault = { .sa_sigaction = shift_fault, .sa_flags = SA_SIGINFO }, old;
 	struct shmtab_part p;
+	size_t	bytes;
 	int64_t	slot;
 
 	(void) state;
-	shmtab_geo_init(&shift.geo, TAB_MB, PAGE, &key);
-	shift.base = mmap(NULL, shift.geo.part_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	shmtab_geo_init(&shift.geo, TAB_MB, PAGE, false, &key);
+	bytes = shift.geo.bodies + shift.geo.part_bytes;
+	shift.base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(shift.base, MAP_FAILED);
+	shift.second = shift.base + shift.geo.bodies + PAGE;
 	shift.seat = (struct shmtab_seat) { .fd = -1, .id = 1 };
 	shmtab_part_init(&shift.writer, &shift.geo, shift.base, 0);
 	shift_put("first");
@@ -228,7 +231,7 @@ shmtab_reads_beside_a_shift(void **state)
 	assert_int_equal(shmtab_part_look(&p, shift_hash(), "second", 6, &copy), HOME + 1);
 	assert_int_equal(shmtab_part_look(&p, shift_hash(), "third", 5, &copy), SHMTAB_NONE);
 	assert_int_equal(sigaction(SIGSEGV, &fault, &old), 0);
-	assert_int_equal(mprotect(shift.base + PAGE, PAGE, PROT_NONE), 0);
+	assert_int_equal(mprotect(shift.second, PAGE, PROT_NONE), 0);
 	slot = shmtab_part_look(&p, shift_hash(), "second", 6, &copy);
 	assert_int_equal(sigaction(SIGSEGV, &old, NULL), 0);
 	assert_int_equal(shift.faults, 1);
@@ -239,7 +242,7 @@ shmtab_reads_beside_a_shift(void **state)
 	assert_int_equal(shmtab_part_enter(&shift.writer, &shift.seat), 0);
 	assert_int_equal(shmtab_part_look(&p, shift_hash(), "second", 6, &copy), SHMTAB_DAMAGED);
 	shmtab_part_leave(&shift.writer, &shift.seat);
-	munmap(shift.base, shift.geo.part_bytes);
+	munmap(shift.base, bytes);
 }
 
 int
