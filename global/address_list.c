@@ -158,6 +158,19 @@ address_list_find(const struct address_list *l, const struct name_table *t, cons
 	return 0;
 }
 
+/* address_list_user - the entry for text, an address of n bytes, or for its user@, which is made there: user bytes before the '@' */
+static unsigned
+address_list_user(const struct address_list *l, char *text, size_t user, size_t n, const struct client_addr *client, const char *name,
+    unsigned *over)
+{
+	unsigned line = address_list_find(l, &l->addresses, name_table_find(&l->addresses, text, n), client, name, over);
+
+	if (line != 0)
+		return line;
+	text[user] = '@';
+	return address_list_find(l, &l->addresses, name_table_find(&l->addresses, text, user + 1), client, name, over);
+}
+
 unsigned
 address_list_match(struct address_list *l, const char *address, const struct client_addr *client, const char *name, unsigned *over)
 {
@@ -176,17 +189,12 @@ address_list_match(struct address_list *l, const char *address, const struct cli
 	local = at != NULL ? (size_t) (at - lower) : n;
 	while (cut < local && strchr(l->delimiter, lower[cut]) == NULL)
 		cut++;
-	for (int pass = 0; pass < (cut < local ? 2 : 1); pass++) {	/* as it is, and without its extension */
-		size_t	user = pass == 0 ? local : cut;
-
-		memcpy(plain, lower, user);
-		memcpy(plain + user, lower + local, n - local);
-		if ((line = address_list_find(l, &l->addresses, name_table_find(&l->addresses, plain, user + n - local), client,
-		    name, over)) != 0)
-			return line;
-		plain[user] = '@';
-		if ((line = address_list_find(l, &l->addresses, name_table_find(&l->addresses, plain, user + 1), client, name,
-		    over)) != 0)
+	if ((line = address_list_user(l, lower, local, n, client, name, over)) != 0)
+		return line;
+	if (cut < local) {			/* without its extension */
+		memcpy(plain, lower, cut);
+		memcpy(plain + cut, lower + local, n - local);
+		if ((line = address_list_user(l, plain, cut, cut + n - local, client, name, over)) != 0)
 			return line;
 	}
 	domain = at != NULL && l->domains.n > 0 ? at + 1 : "";

@@ -237,13 +237,24 @@ greylist_hash_hex(struct greylist_hash *h, const char *text, char hex_r[17])
 		snprintf(hex_r + 2 * i, 3, "%02x", sum[i]);
 }
 
+/* key_digits - n digits of base64 for names, of six bits each, from the top of bits; returns the end */
+static char *
+key_digits(char *o, uint64_t bits, unsigned n)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+	for (; n > 0; n--, bits <<= 6)
+		*o++ = digits[bits >> 58];
+	return o;
+}
+
 void
 greylist_id(struct greylist_hash *h, char kind, const char *client, const char *sender, const char *recipient,
     char id_r[GREYLIST_ID_LEN + 1])
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 	const char *parts[] = { client, sender, recipient };
 	unsigned char sum[16];
+	uint64_t half[2];
 	uint32_t len;
 	char   *o = id_r;
 
@@ -255,16 +266,12 @@ greylist_id(struct greylist_hash *h, char kind, const char *client, const char *
 		buf_add(&h->text, parts[i], len);
 	}
 	key_sum(h, sum);
+	memcpy(half, sum, sizeof half);
+	half[0] = be64toh(half[0]);
+	half[1] = be64toh(half[1]);
 	*o++ = kind;
-	for (size_t i = 0; i < 15; i += 3) {
-		uint32_t v = (uint32_t) sum[i] << 16 | (uint32_t) sum[i + 1] << 8 | sum[i + 2];
-
-		*o++ = digits[v >> 18];
-		*o++ = digits[v >> 12 & 63];
-		*o++ = digits[v >> 6 & 63];
-		*o++ = digits[v & 63];
-	}
-	*o++ = digits[sum[15] >> 2];
-	*o++ = digits[sum[15] << 4 & 63];
+	o = key_digits(o, half[0], 10);
+	o = key_digits(o, half[0] << 60 | half[1] >> 4, 10);
+	o = key_digits(o, half[1] << 56, 2);
 	*o = 0;
 }

@@ -27,16 +27,6 @@ buf_fini(struct buf *b)
 }
 
 void
-buf_reset(struct buf *b)
-{
-	b->len = 0;
-	b->end = b->cap;
-	b->full = false;
-	if (b->data != NULL)
-		b->data[0] = 0;
-}
-
-void
 buf_shrink(struct buf *b, size_t keep)
 {
 	if (b->cap > keep)

@@ -26,7 +26,7 @@ struct buf {
 
 void	buf_init(struct buf *, size_t max);
 void	buf_fini(struct buf *);			/* frees; the struct may be used again */
-void	buf_reset(struct buf *);		/* empties, keeps the memory */
+static inline void buf_reset(struct buf *);	/* empties, keeps the memory */
 void	buf_shrink(struct buf *, size_t keep);	/* empties, and frees memory above keep bytes */
 /* adders return 0, or -1 when the limit is in the way (nothing added, full set) */
 static inline int buf_add(struct buf *, const void *, size_t n);
@@ -51,6 +51,16 @@ int	buf_read_file(struct buf *, int dirfd, const char *path);
 /* the adders are inline: a reply is made of a dozen small pieces, and most fit into what is there */
 
 int	buf_add_slow(struct buf *, const void *, size_t n);
+
+static inline void
+buf_reset(struct buf *b)
+{
+	b->len = 0;
+	b->end = b->cap;
+	b->full = false;
+	if (b->data != NULL)
+		b->data[0] = 0;
+}
 
 static inline int
 buf_add(struct buf *b, const void *p, size_t n)

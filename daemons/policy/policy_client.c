@@ -22,10 +22,15 @@ struct policy_client {
 static void
 policy_reply(struct policy_client *c, const char *action)
 {
-	static struct buf b = BUF_INIT(POLICY_PROTO_HEADER_MAX + 100);	/* kept: one reply is made at a time */
+	/* kept: many say the same as the one before, whoever it was for */
+	static struct buf last = BUF_INIT(POLICY_PROTO_HEADER_MAX + 100), b = BUF_INIT(POLICY_PROTO_HEADER_MAX + 100);
 
-	buf_reset(&b);
-	policy_put_action(&b, action);
+	if (last.len == 0 || strcmp(action, last.data) != 0) {
+		buf_reset(&last);
+		buf_adds(&last, action);	/* a longer one than any reply is none that will be known again */
+		buf_reset(&b);
+		policy_put_action(&b, action);
+	}
 	ms_reply(c->ms, b.data, b.len);
 	stats_add(STAT_policy_requests, 1);
 }
