@@ -171,6 +171,8 @@ during() {
 		"$TOOLS/pload" -r 2000 -d 100 -K "$K" -x DUNNO "$(policy_socket "$s")" >"$T/during.$s" 2>&1 &
 		eval "during_$s=$!"
 	done
+	"$TOOLS/stillness" >"$T/during.machine" 2>/dev/null &
+	during_machine=$!
 	during_begin=$(now_ms)
 	try_for "$2" ${4-false} || [ -z "${4-}" ] || fail "$3: records are left after $2 s"
 	during_s=$((($(now_ms) - during_begin) / 1000))
@@ -178,10 +180,14 @@ during() {
 	kill -TERM "$during_vouch"
 	eval "kill -TERM \$during_$1; wait \$during_$1" || fail "$(cat "$T/during.$1")"
 	wait "$during_vouch" || fail "$(cat "$T/during.vouch")"
+	kill -TERM $during_machine
+	wait $during_machine || : >"$T/during.machine"	# it needs the right to go before all others
 	during_row "$3, in $during_s s" "$1"
 	printf '   %s\n' "$(at_most "$(is max_us "$(cat "$T/during.$1")")" 10000)"
 	during_row "  meanwhile, a server that has nothing to remove" vouch
 	echo
+	[ ! -s "$T/during.machine" ] || printf '  %-50s %10s %8s %8s %8s\n' "  meanwhile, the machine itself stood still" "" "" "" \
+	    "$(is late_us "$(cat "$T/during.machine")")"
 }
 during_row() {
 	set -- "$1" "$(cat "$T/during.$2")"
