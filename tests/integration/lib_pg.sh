@@ -41,6 +41,7 @@ pg_new() {
 		listen_addresses = '$LO'
 		port = $2
 		unix_socket_directories = '$lib_pg'
+		dynamic_shared_memory_type = mmap
 		shared_buffers = 64MB
 		max_wal_size = 512MB
 		log_line_prefix = '%m [%p] '
@@ -49,7 +50,7 @@ pg_new() {
 	echo "host replication all $LO/32 trust" >>"$lib_pg/data/pg_hba.conf"
 }
 pg_start() {
-	at_exit "pg_kill $1"
+	at_exit "pg_end $1"
 	pg_as "$PGBIN/pg_ctl" -D "$T/$1.pg/data" -l "$T/$1.pg/log" -w -t 60 start >"$T/$1.pg.start" 2>&1 ||
 	    fail "pg_ctl start: $(cat "$T/$1.pg.start"; tail "$T/$1.pg/log")"
 }
@@ -67,9 +68,17 @@ pg_signal() {
 	# shellcheck disable=SC2046
 	kill "-$2" $(pg_family "$1") 2>/dev/null
 }
+# pg_end NAME - when the script ends, whatever it did to the cluster
+pg_end() {
+	[ -n "$(pg_pid "$1")" ] || return 0
+	pg_signal "$1" CONT
+	pg_stop "$1" immediate || pg_kill "$1"
+}
+# pg_kill NAME - all of it at once. Its System V segment would outlive it, and the machine has room for 4096 of them
 pg_kill() {
 	lib_pg=$(pg_pid "$1")
 	[ -n "$lib_pg" ] || return 0
+	lib_shm=$(sed -n '7s/^ *[0-9][0-9]* *\([0-9][0-9]*\)$/\1/p' "$T/$1.pg/data/postmaster.pid")
 	kill -STOP "$lib_pg" 2>/dev/null		# no child more than those that are killed
 	lib_pg=$(pg_family "$1")
 	# shellcheck disable=SC2086
@@ -78,6 +87,7 @@ pg_kill() {
 	for lib_pg in $lib_pg; do
 		try_for 5 gone "$lib_pg"
 	done
+	[ -z "$lib_shm" ] || ipcrm -m "$lib_shm" 2>/dev/null
 }
 # pg_crash NAME - SIGKILL, as if the machine had lost its power; then ready to be started again
 pg_crash() {
