@@ -27,6 +27,8 @@ bench_cpu_ns() {
 # bench_prefer PID... - with BENCH_NICE=-19 (as root) these processes, and the load, go before whatever else runs here
 bench_prefer() {
 	[ -n "${BENCH_NICE-}" ] || return 0
+	# who called us goes on in this session
+	[ ! -w /proc/$$/autogroup ] || at_exit "echo $(sed 's/.* nice //' /proc/$$/autogroup) >/proc/$$/autogroup"
 	for bench_pid in $$ "$@"; do
 		renice -n "$BENCH_NICE" -p "$bench_pid" >/dev/null
 		[ ! -w "/proc/$bench_pid/autogroup" ] || echo "$BENCH_NICE" >"/proc/$bench_pid/autogroup"
