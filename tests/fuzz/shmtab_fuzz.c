@@ -216,7 +216,7 @@ fuzz_damage(struct input *in, int fd)
 		break;
 	case 7:			/* one field of a part's head */
 		word = input_number(in, 4);
-		if (pwrite(fd, &word, sizeof word, (off_t) (part + 4 + input_number(in, 1) % 36 * 4)) < 0)
+		if (pwrite(fd, &word, sizeof word, (off_t) (head + 4 + input_number(in, 1) % 36 * 4)) < 0)
 			abort();
 		break;
 	}
