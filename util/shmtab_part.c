@@ -1,5 +1,7 @@
 /* util/shmtab_part.c - one part of a shared table: a lock, a ring of records, an index
  *
+ * The heads of all parts lie one behind the other, then come the bodies: each an index, and behind it a ring.
+ *
  * The ring. Records lie between first and last, oldest first, each in one piece:
  *	first <= last:	first ... last
  *	first >  last:	first ... wrap, 0 ... last	(wrap: where the next record did not fit in)
