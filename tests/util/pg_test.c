@@ -20,7 +20,7 @@ static const struct pg_host pg_test_hosts[] = {
 /* what a test sees */
 static struct seen {
 	unsigned ups, downs;
-	char	 where[64], why[PG_WHY_MAX];
+	char	 where[64], why[PG_WHY_MAX];	/* of the last event; of the last loss */
 	unsigned answers[PG_LOST + 1];
 	char	 last[64], sqlstate[6];
 } seen;
@@ -71,11 +71,13 @@ static void
 pg_test_event(void *ctx, enum pg_event event, const char *where, const char *why)
 {
 	(void) ctx;
-	if (event == PG_UP)
-		seen.ups++;
-	else
-		seen.downs++;
 	snprintf(seen.where, sizeof seen.where, "%s", where);
+	if (event == PG_UP) {
+		seen.ups++;
+		assert_string_equal(why, "");
+		return;
+	}
+	seen.downs++;
 	snprintf(seen.why, sizeof seen.why, "%s", why);
 	assert_null(strstr(why, "s3cret"));
 }
