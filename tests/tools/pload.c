@@ -3,7 +3,8 @@
  *   -c  connections (16), one open request on each, as Postfix's smtpd does
  *   -f  requests are about triplets FIRST (0) .. FIRST + SIZE - 1 (-K, 1), in turn; eight of them share a client network
  *   -r  so many requests a second, each due at its own time: an answer's time counts from then, also when no connection was
- *       free; without -r the next request follows the answer
+ *       free; without -r the next request follows the answer. The kernel may put the load on the server's processor: with -r
+ *       the load never takes it from a server that still answers others (SCHED_BATCH)
  *   -t  answers that take longer are counted as late= (1000)
  *   -x  what an answer's action begins with; others are wrong=
  * SOCKET is a path, or HOST:PORT. A request has all 29 attributes of Postfix 3.7; each is a mail transaction of its own.
@@ -11,6 +12,7 @@
  */
 #include <err.h>
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -228,6 +230,8 @@ main(int argc, char **argv)
 	conn = mem_array(load.conns, sizeof *conn);
 	signal(SIGTERM, pload_signal);
 	prctl(PR_SET_TIMERSLACK, 1);
+	if (load.rate > 0 && sched_setscheduler(0, SCHED_BATCH, &(struct sched_param) { 0 }) < 0)
+		err(1, "SCHED_BATCH");
 	ep = epoll_create1(EPOLL_CLOEXEC);
 	for (unsigned i = 0; i < load.conns; i++) {
 		conn[i].fd = pload_connect();
