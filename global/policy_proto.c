@@ -1,6 +1,7 @@
 /* global/policy_proto.c - SMTPD access policy delegation, the lines between an MTA and its policy service */
 #include "policy_proto.h"
 
+#include <stdint.h>
 #include <string.h>
 
 #include <util/mem.h>
@@ -82,13 +83,75 @@ policy_in_odd(struct policy_in *in, const char *line, size_t n)
 	msg_clean(in->odd, sizeof in->odd, shown);
 }
 
-/* policy_in_line - line[n] is its end: if its name is one of ours, keep it, NUL-terminated; the last one of a name wins */
+/* The lines of the request before, whoever sent it: an MTA's requests have the same lines in the same order, and most of them say
+ * the same. A line that is there once more is known by one look at it, its end and its name included. */
+#define POLICY_IN_SEEN	32			/* bytes of a line, with its end; and lines */
+static struct policy_in_seen {
+	unsigned char line[POLICY_IN_SEEN];
+	unsigned char len, eq;			/* where its end is, and its "="; 0: none was seen */
+	enum policy_in_attr attr;
+} policy_in_seen[POLICY_IN_SEEN];
+
+static uint64_t
+policy_in_word(const void *p)
+{
+	uint64_t w;
+
+	memcpy(&w, p, sizeof w);
+	return w;
+}
+
+/* policy_in_again - the line at p, of which POLICY_IN_SEEN bytes can be read, if the request before had it in this place, or NULL */
+static const struct policy_in_seen *
+policy_in_again(const struct policy_in *in, const char *p)
+{
+	static const unsigned char ones[2 * POLICY_IN_SEEN] = { [0 ... POLICY_IN_SEEN - 1] = 0xff };
+	const struct policy_in_seen *s = &policy_in_seen[in->lines];
+	const unsigned char *mask = ones + POLICY_IN_SEEN - 1 - s->len;
+	uint64_t differ = 0;
+
+	for (size_t i = 0; i < POLICY_IN_SEEN; i += sizeof differ)
+		differ |= (policy_in_word(p + i) ^ policy_in_word(s->line + i)) & policy_in_word(mask + i);
+	return differ == 0 && s->len > 0 ? s : NULL;
+}
+
+static void
+policy_in_see(const struct policy_in *in, const char *line, size_t n, size_t eq, enum policy_in_attr attr)
+{
+	struct policy_in_seen *s;
+
+	if (in->lines >= NELEM(policy_in_seen) || n >= POLICY_IN_SEEN)
+		return;
+	s = &policy_in_seen[in->lines];
+	memcpy(s->line, line, n);
+	s->line[n] = '\n';
+	s->len = (unsigned char) n;
+	s->eq = (unsigned char) eq;
+	s->attr = attr;
+}
+
+/* policy_in_keep - the line of an attribute: if it is one of ours, keep it, NUL-terminated; the last one of a name wins */
+static enum policy_in_next
+policy_in_keep(struct policy_in *in, const char *line, size_t n, size_t eq, enum policy_in_attr attr)
+{
+	size_t	from = in->text.len;
+
+	in->lines++;
+	if (attr == POLICY_IN_ATTRS)
+		return POLICY_IN_MORE;
+	if (buf_add(&in->text, line, n + 1) < 0)
+		return policy_in_bad(in, policy_in_large);
+	in->text.data[from + n] = 0;
+	in->value[attr] = from + eq + 1;
+	return POLICY_IN_MORE;
+}
+
+/* policy_in_line - line[n] is its end */
 static enum policy_in_next
 policy_in_line(struct policy_in *in, const char *line, size_t n)
 {
 	enum policy_in_attr attr;
 	const char *eq;
-	size_t	from = in->text.len;
 
 	if (n > POLICY_PROTO_LINE_MAX)
 		return policy_in_bad(in, policy_in_long);
@@ -96,19 +159,16 @@ policy_in_line(struct policy_in *in, const char *line, size_t n)
 		n--;
 	if (n == 0)
 		return POLICY_IN_DONE;
-	if (++in->lines > POLICY_PROTO_LINES_MAX)
+	if (in->lines == POLICY_PROTO_LINES_MAX)
 		return policy_in_bad(in, "more than 200 lines");
 	if ((eq = memchr(line, '=', n)) == NULL) {
+		in->lines++;
 		policy_in_odd(in, line, n);
 		return POLICY_IN_MORE;
 	}
-	if ((attr = policy_in_find(line, (size_t) (eq - line))) == POLICY_IN_ATTRS)
-		return POLICY_IN_MORE;
-	if (buf_add(&in->text, line, n + 1) < 0)
-		return policy_in_bad(in, policy_in_large);
-	in->text.data[from + n] = 0;
-	in->value[attr] = from + (size_t) (eq - line) + 1;
-	return POLICY_IN_MORE;
+	attr = policy_in_find(line, (size_t) (eq - line));
+	policy_in_see(in, line, n, (size_t) (eq - line), attr);
+	return policy_in_keep(in, line, n, (size_t) (eq - line), attr);
 }
 
 /* policy_in_part - n bytes of a line that began before, or goes on behind them */
@@ -140,10 +200,20 @@ policy_in_feed(struct policy_in *in, const char *data, size_t n, size_t *used_r,
 		end = lf;
 		beyond = "a NUL byte";
 	}
-	for (; next == POLICY_IN_MORE && (lf = memchr(p, '\n', (size_t) (end - p))) != NULL; p = lf + 1) {
+	for (; next == POLICY_IN_MORE; p = lf + 1) {
+		const struct policy_in_seen *again;
 		const char *line = p;
-		size_t	len = (size_t) (lf - p);
+		size_t	len;
 
+		if (in->line.len == 0 && in->lines < NELEM(policy_in_seen) && end - p >= POLICY_IN_SEEN &&
+		    (again = policy_in_again(in, p)) != NULL) {
+			next = policy_in_keep(in, p, again->len, again->eq, again->attr);
+			lf = p + again->len;
+			continue;
+		}
+		if ((lf = memchr(p, '\n', (size_t) (end - p))) == NULL)
+			break;
+		len = (size_t) (lf - p);
 		if (in->line.len > 0) {			/* its beginning came before */
 			if ((next = policy_in_part(in, p, len)) == POLICY_IN_BAD)
 				break;

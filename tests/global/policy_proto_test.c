@@ -118,6 +118,94 @@ requests(void **state)
 	free(lines_over);
 }
 
+static uint32_t
+rnd(uint32_t *seed)
+{
+	*seed = *seed * 1664525u + 1013904223u;
+	return *seed >> 8;
+}
+
+/* altered - FULL, somewhat changed: a byte is another one, is gone, or one more is there; a line is gone, or there twice */
+static struct buf
+altered(uint32_t *seed)
+{
+	static const char bytes[] = "=\n\r\0ax";
+	struct buf b = BUF_INIT(POLICY_PROTO_MAX);
+
+	buf_adds(&b, FULL);
+	for (unsigned i = rnd(seed) % 4; i > 0; i--) {
+		size_t	at = rnd(seed) % (b.len - 1), line = at;
+		char   *c = b.data + at, *lf = strchr(c, '\n');
+
+		while (line > 0 && b.data[line - 1] != '\n')
+			line--;
+		switch (rnd(seed) % 5) {
+		case 0:
+			*c = bytes[rnd(seed) % (sizeof bytes - 1)];
+			break;
+		case 1:
+			memmove(c, c + 1, b.len - at);
+			b.len--;
+			break;
+		case 2:
+			buf_room(&b, 1);
+			memmove(b.data + at + 1, b.data + at, b.len - at);
+			b.data[at] = bytes[rnd(seed) % (sizeof bytes - 1)];
+			buf_grew(&b, 1);
+			break;
+		case 3:
+			if (lf == NULL)
+				break;
+			memmove(b.data + line, lf + 1, b.len - (size_t) (lf + 1 - b.data) + 1);
+			b.len -= (size_t) (lf + 1 - b.data) - line;
+			break;
+		case 4:
+			if (lf == NULL)
+				break;
+			at = (size_t) (lf + 1 - b.data) - line;
+			buf_room(&b, at);
+			memmove(b.data + line + at, b.data + line, b.len - line);
+			buf_grew(&b, at);
+		}
+	}
+	return b;
+}
+
+/* what a request said before is never taken for what it says now: read at once, byte by byte, and once more at once, it is the same */
+static void
+lines_of_the_request_before(void **state)
+{
+	uint32_t seed = 1;
+
+	(void) state;
+	for (unsigned i = 0; i < 20000; i++) {
+		struct buf b = altered(&seed);
+		struct policy_in in[3];
+		enum policy_in_next got[3];
+		struct policy_request req[3];
+		size_t	used[3];
+
+		for (unsigned j = 0; j < 3; j++) {
+			policy_in_init(&in[j]);
+			got[j] = policy_feed(&in[j], b.data, b.len, j == 1 ? 1 : b.len, &req[j], &used[j]);
+			assert_int_equal(got[j], got[0]);
+			assert_int_equal(in[j].lines, in[0].lines);
+			assert_string_equal(in[j].odd, in[0].odd);
+			if (got[j] == POLICY_IN_BAD)
+				assert_string_equal(in[j].why, in[0].why);
+			if (got[j] != POLICY_IN_DONE)
+				continue;
+			assert_int_equal(used[j], used[0]);
+#define A(name) assert_string_equal(req[j].name, req[0].name);
+			POLICY_PROTO_ATTRS(A)
+#undef A
+		}
+		for (unsigned j = 0; j < 3; j++)
+			policy_in_fini(&in[j]);
+		buf_fini(&b);
+	}
+}
+
 static void
 all_attributes(void **state)
 {
@@ -263,6 +351,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(requests),
+		cmocka_unit_test(lines_of_the_request_before),
 		cmocka_unit_test(all_attributes),
 		cmocka_unit_test(too_much),
 		cmocka_unit_test(actions_out),
