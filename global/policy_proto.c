@@ -88,7 +88,7 @@ policy_in_odd(struct policy_in *in, const char *line, size_t n)
 #define POLICY_IN_SEEN	32			/* bytes of a line, with its end; and lines */
 static struct policy_in_seen {
 	unsigned char line[POLICY_IN_SEEN];
-	unsigned char len, eq;			/* where its end is, and its "="; 0: none was seen */
+	unsigned char len, eq;			/* where its end is, 0 when none was seen yet; where its first "=" is */
 	enum policy_in_attr attr;
 } policy_in_seen[POLICY_IN_SEEN];
 
